@@ -1,0 +1,1 @@
+"""Tenfold: a multi-tenant customer-engagement platform."""

@@ -1,0 +1,141 @@
+"""The command line: `tenfold serve`, `migrate`, `reset`, `workspace ...`."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from tenfold.kit import logs, settings
+from tenfold.kit.errors import AppError, ConfigurationError
+from tenfold.platform.provision import provision
+from tenfold.platform.routes import new_workspace, shown, shown_with_keys
+from tenfold.server import Address
+from tenfold.server import serve as run_server
+from tenfold.storage.clickhouse import ClickHouse
+from tenfold.storage.migrate import drop_postgres, pending
+from tenfold.tenancy import workspaces
+from tenfold.tenancy.scope import Stores
+from tenfold.wiring import Installation, installation, migrate, stores, visit
+
+T = TypeVar("T")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tenfold, a multi-tenant engagement platform.")
+workspace_app = typer.Typer(no_args_is_help=True, help="Make and manage workspaces.")
+app.add_typer(workspace_app, name="workspace")
+DataDir = Annotated[Path, typer.Option(help="Where the embedded stores and the keys live.", envvar="TENFOLD_DATA_DIR")]
+_DEFAULT_DIR = Path("tenfold-data")
+
+
+def main() -> None:
+    """Run a command; an expected error is one line on standard error and exit code 1."""
+    logs.configure(os.environ.get("LOG_LEVEL", "INFO").upper())
+    try:
+        app()
+    except AppError as error:
+        sys.exit(f"tenfold: {error.message}")
+
+
+@app.command()
+def serve(
+    data_dir: DataDir = _DEFAULT_DIR,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
+    role: Annotated[str, typer.Option(help="all, api or worker.")] = "all",
+) -> None:
+    """Start the server; prints `ready URL` once it takes requests. Stops cleanly on SIGTERM."""
+    if role not in ("all", "api", "worker"):
+        raise ConfigurationError("--role: expected all, api or worker")
+    with installation(settings.load(data_dir)) as found:
+        run_server(found, Address(host, port), role, lambda url: print(f"ready {url}", flush=True))
+
+
+@app.command("migrate")
+def migrate_command(
+    data_dir: DataDir = _DEFAULT_DIR,
+    check: Annotated[bool, typer.Option("--check", help="Only tell what is pending; exit 1 if anything is.")] = False,  # noqa: FBT002
+) -> None:
+    """Bring the database to the current schema."""
+    with visit(settings.load(data_dir)) as found:
+        names = pending(found.database_url) if check else migrate(found)
+    for name in names:
+        typer.echo(f"{'pending' if check else 'ran'} {name}")
+    if not names:
+        typer.echo("the schema is current")
+    raise typer.Exit(1 if check and names else 0)
+
+
+@app.command()
+def reset(
+    data_dir: DataDir = _DEFAULT_DIR,
+    yes: Annotated[bool, typer.Option("--yes", help="Really drop everything.")] = False,  # noqa: FBT002
+) -> None:
+    """Drop all data and make the schema anew."""
+    if not yes:
+        raise ConfigurationError("reset drops every workspace and event; say --yes to do it")
+    with installation(settings.load(data_dir)) as found:
+        drop_postgres(found.database_url)
+        migrate(found)
+        asyncio.run(_drop_events(found))
+    typer.echo("everything was dropped")
+
+
+@workspace_app.command("create")
+def create_workspace(
+    name: str,
+    data_dir: DataDir = _DEFAULT_DIR,
+    parent: Annotated[str | None, typer.Option(help="Id of the parent workspace.")] = None,
+    external_id: Annotated[str | None, typer.Option(help="Your own id for it; asking again gives the same.")] = None,
+    kind: Annotated[str, typer.Option("--type", help="Root, Parent or Child.")] = "Root",
+    test_clock: Annotated[bool, typer.Option("--test-clock", help="Its time moves only when told.")] = False,  # noqa: FBT002
+) -> None:
+    """Make a workspace and print its id and keys as JSON."""
+    body: dict[str, Any] = {"name": name, "type": kind, "testClock": test_clock}
+    body |= {key: value for key, value in (("parentWorkspaceId", parent), ("externalId", external_id)) if value}
+
+    async def create(opened: Stores) -> dict[str, Any]:
+        return shown_with_keys(await provision(opened, new_workspace(body)))
+
+    _print(_with_stores(data_dir, create))
+
+
+@workspace_app.command("list")
+def list_workspaces(data_dir: DataDir = _DEFAULT_DIR) -> None:
+    """Print all workspaces, one JSON object a line."""
+
+    async def everything(opened: Stores) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        after = None
+        while rows := await workspaces.page(opened, after=after, status=None, parent_id=None, limit=1000):
+            found += map(shown, rows)
+            after = rows[-1].workspace_id
+        return found
+
+    for row in _with_stores(data_dir, everything):
+        _print(row)
+
+
+def _with_stores(data_dir: Path, work: Callable[[Stores], Awaitable[T]]) -> T:
+    """Run something short with the stores, beside a running server or alone."""
+
+    async def run(found: Installation) -> T:
+        clickhouse = ClickHouse(found.settings.clickhouse_url, found.settings.data_dir)
+        async with stores(found, clickhouse, name="cli", size=2) as opened:
+            return await work(opened)
+
+    with visit(settings.load(data_dir)) as found:
+        migrate(found)
+        return asyncio.run(run(found))
+
+
+async def _drop_events(found: Installation) -> None:
+    clickhouse = ClickHouse(found.settings.clickhouse_url, found.settings.data_dir)
+    await clickhouse.command("DROP TABLE IF EXISTS events")
+    await clickhouse.close()
+
+
+def _print(value: Any) -> None:
+    typer.echo(json.dumps(value))

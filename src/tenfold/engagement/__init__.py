@@ -1,0 +1,1 @@
+"""What the product does with events, in slices from bottom to top."""

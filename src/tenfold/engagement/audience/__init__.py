@@ -1,0 +1,1 @@
+"""Who the users are: profiles, user properties, segments."""

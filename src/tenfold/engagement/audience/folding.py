@@ -1,0 +1,180 @@
+"""The folding worker: claim events fairly, fold them, write everything they change in one transaction.
+
+An event leaves the inbox in the transaction that applies it, so a crash at any point leaves it either
+waiting or applied, never both. Events of one lane are folded by one worker at a time, in order.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from tenfold.engagement.audience import fold, profile_store
+from tenfold.engagement.audience.fold import Profile
+from tenfold.engagement.audience.program import Program
+from tenfold.engagement.audience.programs import Programs
+from tenfold.engagement.audience.writer import Writes, by_id, now_of
+from tenfold.engagement.events import store as events_store
+from tenfold.engagement.events.model import Event, Folded, identity, ordinal, pack_folded, unpack
+from tenfold.jobs import store as jobs_store
+from tenfold.kit.clock import now
+from tenfold.storage.postgres import Db, Row
+from tenfold.tenancy import door
+from tenfold.tenancy import store as tenancy_store
+from tenfold.tenancy.scope import BatchScope, Stores, Workspace
+
+PURPOSE = "fold"
+_NO_LANE = UUID(int=0)
+_LANES = 128
+_PER_LANE = 100
+_MOST_EVENTS = 3_000
+UserKey = tuple[UUID, str]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Events of one claim: per user in order, per workspace for the archive."""
+
+    number: int
+    users: dict[UserKey, list[Folded]] = field(default_factory=lambda: defaultdict(list))
+    archive: dict[UUID, list[Folded]] = field(default_factory=lambda: defaultdict(list))
+    size: int = 0
+
+    def add(self, workspace: Workspace, event: Event, received: int, at: int) -> None:
+        time = event.time if event.time is not None else received
+        folded = Folded(ordinal(self.number, self.size), at, time, event)
+        self.size += 1
+        self.archive[workspace.workspace_id].append(folded)
+        if event.user:
+            self.users[workspace.workspace_id, event.user].append(folded)
+
+
+class Folder:
+    """One folding worker: its place in the round of lanes and its compiled programs."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._after = _NO_LANE
+        self.programs = Programs()
+
+    async def fold_once(self) -> int:
+        """Fold the next micro-batch; the number of events, 0 when nothing waits."""
+        rows = await self._claim()
+        if not rows:
+            return 0
+        scope = BatchScope(self._stores, frozenset(row["workspace_id"] for row in rows))
+        async with door.workspace(scope) as db:
+            held = await jobs_store.lock_lanes(db, PURPOSE, list({row["lane"] for row in rows}))
+            mine = [row for row in rows if row["lane"] in held]
+            return await self._fold(db, mine) if mine else 0
+
+    async def _claim(self) -> list[Row]:
+        async with door.queues(self._stores) as db:
+            rows = await events_store.peek_inbox(db, after=self._after, lanes=_LANES, per_lane=_PER_LANE)
+            if not rows and self._after != _NO_LANE:
+                self._after = _NO_LANE
+                rows = await events_store.peek_inbox(db, after=self._after, lanes=_LANES, per_lane=_PER_LANE)
+        lanes = {row["lane"] for row in rows}
+        self._after = max(lanes) if len(lanes) == _LANES else _NO_LANE
+        return share(rows, _MOST_EVENTS)
+
+    async def _fold(self, db: Db, rows: list[Row]) -> int:
+        workspace_ids, seqs = [row["workspace_id"] for row in rows], [row["seq"] for row in rows]
+        taking = await events_store.take_inbox(db, workspace_ids, seqs)
+        numbering = await events_store.next_fold(db)
+        workspaces = by_id(await tenancy_store.read_workspaces(db, list(set(workspace_ids))))  # type: ignore[arg-type]
+        taken = sorted(await taking.rows(), key=lambda row: row["seq"])
+        number = (await numbering.rows())[0]["number"]
+        programs = await self.programs.load(db, workspaces)
+        batch = await _fresh(db, taken, workspaces, number)
+        writes = Writes()
+        await _apply(db, batch, workspaces, programs, writes)
+        await writes.flush(db)
+        await _archive(db, batch)
+        return sum(row["size"] for row in rows)
+
+
+def share(rows: list[Row], most: int) -> list[Row]:
+    """Of what waits, the rows to take now: every lane gets the same number of events, what is left over goes round.
+
+    `rows` has the lanes one after another, each in its order. A lane gets one row at least.
+    """
+    queues: dict[UUID, list[Row]] = defaultdict(list)
+    for row in rows:
+        queues[row["lane"]].append(row)
+    taken: list[Row] = []
+    left = most
+    while queues and left > 0:
+        quantum = max(left // len(queues), 1)
+        for lane in list(queues):
+            part = _quantum(queues[lane], quantum)
+            taken += part
+            left -= sum(row["size"] for row in part)
+            queues[lane] = queues[lane][len(part) :]
+            if not queues[lane]:
+                del queues[lane]
+    return taken
+
+
+def _quantum(rows: list[Row], quantum: int) -> list[Row]:
+    size, count = 0, 0
+    while count < len(rows) and size < quantum:
+        size += rows[count]["size"]
+        count += 1
+    return rows[:count]
+
+
+async def _fresh(db: Db, rows: list[Row], workspaces: dict[UUID, Workspace], number: int) -> _Batch:
+    """The events of these inbox rows that were never seen before, noted as seen."""
+    waiting: dict[tuple[UUID, UUID], tuple[Workspace, Event, int]] = {}
+    for row in rows:
+        workspace = workspaces[row["workspace_id"]]
+        received = now_of(workspace, row["received_at"])
+        for event in unpack(row["events"]):
+            waiting.setdefault((workspace.workspace_id, identity(event)), (workspace, event, received))
+    keys = sorted(waiting)
+    answer = await events_store.remember(db, [key[0] for key in keys], [key[1] for key in keys])
+    new = {(row["workspace_id"], row["id"]) for row in await answer.rows()}
+    batch, real = _Batch(number), now()
+    for key, (workspace, event, received) in waiting.items():
+        if key in new:
+            batch.add(workspace, event, received, now_of(workspace, real))
+    return batch
+
+
+async def _apply(
+    db: Db, batch: _Batch, workspaces: dict[UUID, Workspace], programs: dict[UUID, Program], writes: Writes
+) -> None:
+    keys = sorted(batch.users)
+    answer = await profile_store.load(db, [key[0] for key in keys], [key[1] for key in keys])
+    known = {(row["workspace_id"], row["user_id"]): row["state"] for row in await answer.rows()}
+    real = now()
+    for key in keys:
+        workspace, program = workspaces[key[0]], programs[key[0]]
+        state = known.get(key)
+        profile = fold.unpack(state) if state is not None else Profile({}, {}, {}, {})
+        present = now_of(workspace, real)
+        moved = fold.observe(profile, batch.users[key], program, present)
+        changes = fold.evaluate(profile, key[1], program, present, moved if state is not None else None)
+        writes.profile(workspace, key[1], profile, changes, known=state is not None)
+        writes.members(workspace, key[1], profile, changes)
+        writes.tell(workspace, program, key[1], changes, present)
+        _tell_events(writes, workspace, program, batch.users[key])
+
+
+def _tell_events(writes: Writes, workspace: Workspace, program: Program, events: list[Folded]) -> None:
+    if program.watched_events:
+        for folded in events:
+            if folded.event.type == "track" and program.watches_event(folded.event.event):
+                writes.tell_event(workspace, folded)
+
+
+async def _archive(db: Db, batch: _Batch) -> None:
+    if not batch.archive:
+        return
+    await events_store.queue_archive(
+        db,
+        list(batch.archive),
+        [batch.number] * len(batch.archive),
+        [len(events) for events in batch.archive.values()],
+        [pack_folded(events) for events in batch.archive.values()],
+    )

@@ -1,0 +1,1 @@
+"""The single way a message leaves, and what became of it."""

@@ -1,0 +1,1 @@
+"""Events come in, are kept, and are found again."""

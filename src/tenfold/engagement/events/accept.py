@@ -1,0 +1,106 @@
+"""Group commit: requests that arrive together become durable together.
+
+One transaction carries what waits when the previous one is done; a request is answered after its commit.
+Under load a commit serves hundreds of requests, alone it serves one at once.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from uuid import UUID
+
+from tenfold.engagement.events import store
+from tenfold.engagement.events.model import Event, pack
+from tenfold.kit.errors import AppError, Unavailable
+from tenfold.kit.logs import get
+from tenfold.tenancy import door
+from tenfold.tenancy.scope import BatchScope, Scope, Stores
+
+_MOST_ROWS = 500
+_MOST_BYTES = 16 * 1024 * 1024
+_MOST_WAITING = 20_000
+_log = get("accept")
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    workspace: UUID
+    lane: UUID
+    size: int
+    events: bytes
+    done: asyncio.Future[None]
+
+
+class Acceptor:
+    """Takes events of one process into the inbox. Start it with `run`."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._waiting: list[_Request] = []
+        self._wake = asyncio.Event()
+
+    async def accept(self, scope: Scope, events: list[Event]) -> None:
+        """Return once the events are durable.
+
+        Raises Unavailable when the database is away or too much waits already.
+        """
+        if not events:
+            return
+        if len(self._waiting) >= _MOST_WAITING:
+            raise Unavailable("too many requests are waiting; try again in a moment")
+        done = asyncio.get_running_loop().create_future()
+        workspace = scope.workspace
+        self._waiting.append(_Request(workspace.workspace_id, workspace.root_id, len(events), pack(events), done))
+        self._wake.set()
+        await done
+
+    async def run(self) -> None:
+        """Commit what waits, again and again, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self._commit(self._next())
+
+    def _next(self) -> list[_Request]:
+        taken, size = 0, 0
+        while taken < min(len(self._waiting), _MOST_ROWS) and size < _MOST_BYTES:
+            size += len(self._waiting[taken].events)
+            taken += 1
+        batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        return batch
+
+    async def _commit(self, batch: list[_Request]) -> None:
+        try:
+            await self._insert(batch)
+        except Exception as error:  # noqa: BLE001 - one bad request must not fail its neighbours
+            if len(batch) == 1 or isinstance(error, Unavailable):
+                _fail(batch, error)
+                return
+            for request in batch:
+                await self._commit([request])
+        else:
+            for request in batch:
+                with contextlib.suppress(asyncio.InvalidStateError):
+                    request.done.set_result(None)
+
+    async def _insert(self, batch: list[_Request]) -> None:
+        scope = BatchScope(self._stores, frozenset(request.workspace for request in batch))
+        async with door.workspace(scope) as db:
+            await store.insert_inbox(
+                db,
+                [request.workspace for request in batch],
+                [request.lane for request in batch],
+                [request.size for request in batch],
+                [request.events for request in batch],
+            )
+            await store.notify(db)
+
+
+def _fail(batch: list[_Request], error: Exception) -> None:
+    shown = error if isinstance(error, AppError) else Unavailable("the events could not be stored")
+    if shown is not error:
+        _log.error("events were refused", exc_info=error)
+    for request in batch:
+        if not request.done.done():
+            request.done.set_exception(shown)

@@ -1,0 +1,99 @@
+"""SQL of the archive. Every statement is bound to the scope's workspace."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from tenfold.tenancy.scope import Scope
+
+if TYPE_CHECKING:
+    from tenfold.engagement.events.search import Query
+
+_MATCH: LiteralString = """
+    workspace_id = {workspace_id:UUID}
+    AND processing_time BETWEEN {start:DateTime64(3)} AND {end:DateTime64(3)}
+    AND ({user_id:String} = '' OR user_id = {user_id:String})
+    AND (empty({message_ids:Array(String)}) OR has({message_ids:Array(String)}, message_id))
+    AND (empty({events:Array(String)}) OR has({events:Array(String)}, event))
+    AND ({event_type:String} = '' OR type = {event_type:String})
+    AND ({journey_id:String} = '' OR JSONExtractString(properties, 'journeyId') = {journey_id:String})
+    AND ({broadcast_id:String} = '' OR JSONExtractString(properties, 'broadcastId') = {broadcast_id:String})
+    AND ({term:String} = '' OR positionCaseInsensitive(event, {term:String}) > 0
+      OR positionCaseInsensitive(user_id, {term:String}) > 0 OR message_id = {term:String})
+"""
+
+
+async def find(scope: Scope, query: "Query") -> list[dict[str, Any]]:
+    return await scope.stores.clickhouse.query(
+        "SELECT message_id, type, event, user_id, anonymous, anonymous_id, processing_time, event_time, properties,"
+        f" context FROM events WHERE {_MATCH}"
+        " ORDER BY processing_time DESC, ordinal DESC LIMIT {limit:UInt32} OFFSET {offset:UInt32}",
+        _bound(scope, query),
+    )
+
+
+async def count(scope: Scope, query: "Query") -> int:
+    rows = await scope.stores.clickhouse.query(
+        f"SELECT count() AS found FROM events WHERE {_MATCH}", _bound(scope, query)
+    )
+    return rows[0]["found"]
+
+
+async def trait_names(scope: Scope) -> list[str]:
+    rows = await scope.stores.clickhouse.query(
+        """
+        SELECT DISTINCT arrayJoin(JSONExtractKeys(properties)) AS name FROM events
+        WHERE workspace_id = {workspace_id:UUID} AND type = 'identify' ORDER BY name LIMIT 1000
+        """,
+        {"workspace_id": scope.workspace_id},
+    )
+    return [row["name"] for row in rows]
+
+
+async def property_names(scope: Scope) -> dict[str, list[str]]:
+    rows = await scope.stores.clickhouse.query(
+        """
+        SELECT event, groupUniqArrayArray(100)(JSONExtractKeys(properties)) AS names FROM events
+        WHERE workspace_id = {workspace_id:UUID} AND type = 'track' AND NOT startsWith(event, 'DF')
+        GROUP BY event ORDER BY event LIMIT 1000
+        """,
+        {"workspace_id": scope.workspace_id},
+    )
+    return {row["event"]: sorted(row["names"]) for row in rows}
+
+
+async def stream_users(
+    scope: Scope, *, types: list[str], names: list[str], prefixes: list[str], until: int, after: str, limit: int
+) -> list[dict[str, Any]]:
+    """The next users after `after` with events of these kinds up to the ordinal, each with those events in order."""
+    return await scope.stores.clickhouse.query(
+        """
+        SELECT user_id, groupArray((ordinal, toUnixTimestamp64Milli(event_time), type, event, anonymous_id, properties,
+                                    message_id)) AS events
+        FROM events
+        WHERE workspace_id = {workspace_id:UUID} AND user_id > {after:String} AND ordinal <= {until:Int64}
+          AND has({types:Array(String)}, type)
+          AND (type != 'track' OR has({names:Array(String)}, event)
+               OR arrayExists(prefix -> startsWith(event, prefix), {prefixes:Array(String)}))
+        GROUP BY user_id ORDER BY user_id LIMIT {limit:UInt32}
+        """,
+        {
+            "workspace_id": scope.workspace_id,
+            "types": types,
+            "names": names,
+            "prefixes": prefixes,
+            "until": until,
+            "after": after,
+            "limit": limit,
+        },
+    )
+
+
+async def delete_users(scope: Scope, user_ids: list[str]) -> None:
+    await scope.stores.clickhouse.query(
+        "DELETE FROM events WHERE workspace_id = {workspace_id:UUID} AND has({users:Array(String)}, user_id)",
+        {"workspace_id": scope.workspace_id, "users": user_ids},
+    )
+
+
+def _bound(scope: Scope, query: "Query") -> dict[str, Any]:
+    return {**asdict(query), "workspace_id": scope.workspace_id}

@@ -1,0 +1,168 @@
+"""SQL of the inbox, the seen message ids and the archive's queue."""
+
+from uuid import UUID
+
+from tenfold.storage.postgres import Answer, Db, Row
+
+COLUMNS = (
+    "workspace_id", "user_id", "ordinal", "message_id", "type", "event", "event_time", "processing_time",
+    "anonymous", "anonymous_id", "hidden", "properties", "context",
+)  # fmt: skip
+
+
+async def insert_inbox(
+    db: Db, workspaces: list[UUID], lanes: list[UUID], sizes: list[int], events: list[bytes]
+) -> None:
+    await db.run(
+        """
+        INSERT INTO inbox (workspace_id, lane, size, events)
+        SELECT * FROM unnest(%(workspaces)s::uuid[], %(lanes)s::uuid[], %(sizes)s::int[], %(events)s::bytea[])
+        """,
+        {"workspaces": workspaces, "lanes": lanes, "sizes": sizes, "events": events},
+    )
+
+
+async def notify(db: Db) -> None:
+    """Tell the folding workers, once the transaction has committed."""
+    await db.run("NOTIFY tenfold_work, 'inbox'")
+
+
+async def peek_inbox(db: Db, *, after: UUID, lanes: int, per_lane: int) -> list[Row]:
+    """What waits in the next lanes after `after`, the oldest of each lane first; payloads stay unread."""
+    return await db.all(
+        """
+        WITH RECURSIVE walk AS (
+          (SELECT lane, 1 AS nth FROM inbox WHERE lane > %(after)s ORDER BY lane LIMIT 1)
+          UNION ALL
+          SELECT (SELECT i.lane FROM inbox i WHERE i.lane > walk.lane ORDER BY i.lane LIMIT 1), nth + 1
+          FROM walk WHERE walk.lane IS NOT NULL AND nth < %(lanes)s
+        )
+        SELECT walk.lane, waiting.workspace_id, waiting.seq, waiting.size
+        FROM walk CROSS JOIN LATERAL (
+          SELECT i.workspace_id, i.seq, i.size FROM inbox i WHERE i.lane = walk.lane ORDER BY i.seq LIMIT %(per_lane)s
+        ) AS waiting
+        WHERE walk.lane IS NOT NULL
+        """,
+        {"after": after, "lanes": lanes, "per_lane": per_lane},
+    )
+
+
+async def take_inbox(db: Db, workspaces: list[UUID], seqs: list[int]) -> Answer:
+    """Remove and return inbox rows; what another worker took meanwhile is not among them."""
+    return await db.send(
+        """
+        DELETE FROM inbox USING unnest(%(workspaces)s::uuid[], %(seqs)s::bigint[]) AS wanted (workspace_id, seq)
+        WHERE inbox.workspace_id = wanted.workspace_id AND inbox.seq = wanted.seq
+        RETURNING inbox.workspace_id, inbox.seq, inbox.received_at, inbox.events
+        """,
+        {"workspaces": workspaces, "seqs": seqs},
+    )
+
+
+async def next_fold(db: Db) -> Answer:
+    """The number of this fold, greater than those of all folds of its lanes before."""
+    return await db.send("SELECT nextval('fold_seq') AS number")
+
+
+async def remember(db: Db, workspaces: list[UUID], ids: list[UUID]) -> Answer:
+    """Note message ids as seen; returns those that were new."""
+    return await db.send(
+        """
+        INSERT INTO event_ids (workspace_id, id)
+        SELECT * FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[])
+        ON CONFLICT DO NOTHING RETURNING workspace_id, id
+        """,
+        {"workspaces": workspaces, "ids": ids},
+    )
+
+
+async def queue_archive(
+    db: Db, workspaces: list[UUID], seqs: list[int], sizes: list[int], events: list[bytes]
+) -> None:
+    await db.run(
+        """
+        INSERT INTO archive_queue (workspace_id, seq, size, events)
+        SELECT * FROM unnest(%(workspaces)s::uuid[], %(seqs)s::bigint[], %(sizes)s::int[], %(events)s::bytea[])
+        """,
+        {"workspaces": workspaces, "seqs": seqs, "sizes": sizes, "events": events},
+    )
+
+
+async def lock_archiver(db: Db) -> bool:
+    """One archiver at a time, until the transaction ends."""
+    row = await db.one("SELECT pg_try_advisory_xact_lock(7310461191) AS locked")
+    return bool(row and row["locked"])
+
+
+async def peek_archive_block(db: Db) -> list[Row]:
+    """A block that was begun and perhaps not finished."""
+    return await db.all(
+        """
+        SELECT workspace_id, seq, block FROM archive_queue
+        WHERE block = (SELECT block FROM archive_queue WHERE block IS NOT NULL LIMIT 1)
+        """
+    )
+
+
+async def peek_archive(db: Db, limit: int) -> list[Row]:
+    return await db.all(
+        "SELECT workspace_id, seq, size FROM archive_queue WHERE block IS NULL ORDER BY seq LIMIT %(limit)s",
+        {"limit": limit},
+    )
+
+
+async def mark_block(db: Db, block: UUID, workspaces: list[UUID], seqs: list[int]) -> list[Row]:
+    return await db.all(
+        """
+        UPDATE archive_queue SET block = %(block)s
+        FROM unnest(%(workspaces)s::uuid[], %(seqs)s::bigint[]) AS wanted (workspace_id, seq)
+        WHERE archive_queue.workspace_id = wanted.workspace_id AND archive_queue.seq = wanted.seq
+          AND archive_queue.block IS NULL
+        RETURNING archive_queue.workspace_id, archive_queue.seq
+        """,
+        {"block": block, "workspaces": workspaces, "seqs": seqs},
+    )
+
+
+async def read_block(db: Db, block: UUID) -> list[Row]:
+    return await db.all(
+        "SELECT workspace_id, seq, events FROM archive_queue WHERE block = %(block)s ORDER BY workspace_id, seq",
+        {"block": block},
+    )
+
+
+async def delete_block(db: Db, block: UUID) -> None:
+    await db.run("DELETE FROM archive_queue WHERE block = %(block)s", {"block": block})
+
+
+async def waiting(db: Db, workspace_id: UUID) -> bool:
+    """Whether anything of the workspace is still on its way into profiles or archive."""
+    row = await db.one(
+        """
+        SELECT EXISTS (SELECT FROM inbox WHERE workspace_id = %(workspace_id)s)
+            OR EXISTS (SELECT FROM archive_queue WHERE workspace_id = %(workspace_id)s) AS waiting
+        """,
+        {"workspace_id": workspace_id},
+    )
+    return bool(row and row["waiting"])
+
+
+async def archive_waits(db: Db, workspace_id: UUID, seq: int) -> bool:
+    row = await db.one(
+        """
+        SELECT EXISTS (
+          SELECT FROM archive_queue WHERE workspace_id = %(workspace_id)s AND seq <= %(seq)s
+        ) AS waits
+        """,
+        {"workspace_id": workspace_id, "seq": seq},
+    )
+    return bool(row and row["waits"])
+
+
+async def forget_ids(db: Db, workspace_id: UUID, ids: list[UUID]) -> None:
+    await db.run(
+        "DELETE FROM event_ids WHERE workspace_id = %(workspace_id)s AND id = ANY (%(ids)s)",
+        {"workspace_id": workspace_id, "ids": ids},
+    )
+
+

@@ -1,0 +1,1 @@
+"""Paths that users walk: definitions, runs, steps."""

@@ -1,0 +1,1 @@
+"""The rim: routes, authentication, the manners of the wire."""

@@ -1,0 +1,206 @@
+"""The HTTP application: endpoints in, an ASGI application out.
+
+The order of checks is the wire's: body, schema, credentials, then the handler.
+"""
+
+import gzip
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, Response, route
+from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, Message, Receive, Send
+from litestar.types import Scope as AsgiScope
+
+from tenfold.http import auth, problems
+from tenfold.http.endpoint import Call, Door, Endpoint, Reply, mounts, wire_name
+from tenfold.http.problems import Answered
+from tenfold.http.wire import WireRoute, check_request, parse_query, table
+from tenfold.kit.errors import AppError, Invalid, TooLarge
+from tenfold.kit.logs import get
+from tenfold.tenancy.scope import Scope, Stores
+
+_log = get("http")
+_CORS = {
+    b"access-control-allow-origin": b"*",
+    b"access-control-allow-methods": b"GET, HEAD, PUT, PATCH, POST, DELETE",
+    b"access-control-allow-headers": b"Authorization, Content-Type, df-workspace-id, workspace-id, *",
+    b"access-control-expose-headers": b"Content-Disposition",
+}
+_DEEP = "JSON is nested too deeply"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What every handler shares."""
+
+    stores: Stores
+    services: Any
+    auth_mode: str
+    platform_key: str
+    body_limit: int
+
+
+def build(site: Site, endpoints: Sequence[Endpoint]) -> ASGIApp:
+    """The ASGI application for these endpoints."""
+    handlers = [_mount(site, endpoint, path) for endpoint in endpoints for path in mounts(endpoint)]
+    application = Litestar(
+        route_handlers=handlers,
+        exception_handlers={HTTPException: _framework_error, Exception: _unexpected},
+        openapi_config=None,
+        logging_config=None,
+    )
+    return _with_cors(application)
+
+
+def _mount(site: Site, endpoint: Endpoint, path: str) -> HTTPRouteHandler:
+    wire = table().get(wire_name(endpoint), WireRoute())
+    admin = path.startswith("/api/admin/")
+
+    async def answer(request: Request[Any, Any, Any]) -> Response[bytes]:
+        if request.scope["path"].endswith("/") and endpoint.path.count("/") > 1:
+            return _response(problems.not_found(request.method, request.scope["path"]))
+        try:
+            call = await _read(site, endpoint, wire, request)
+            scope = await _scope(site, endpoint.door, call, admin=admin)
+            return _response(await endpoint.handler(replace(call, workspace_scope=scope)))
+        except AppError as error:
+            return _response(problems.reply_to(error))
+
+    methods = [endpoint.method, "HEAD"] if endpoint.method == "GET" else [endpoint.method]
+    handler = route(path, http_method=methods, status_code=200, name=f"{endpoint.method} {path}")  # type: ignore[arg-type]
+    return handler(answer)
+
+
+async def _read(site: Site, endpoint: Endpoint, wire: WireRoute, request: Request[Any, Any, Any]) -> Call:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    raw = await _body(request, headers, site.body_limit)
+    query = parse_query(request.scope["query_string"].decode("latin-1"))
+    if endpoint.reader is not None:
+        check_request(WireRoute(headers=wire.headers), None, query, headers)
+        body = endpoint.reader(raw)
+    else:
+        body, query = check_request(wire, _parse(raw, headers) if raw or wire.body else None, query, headers)
+    path = {name: str(value) for name, value in request.path_params.items()}
+    return Call(site.stores, site.services, body, query, headers, path, raw)
+
+
+async def _scope(site: Site, door: Door, call: Call, *, admin: bool) -> Scope | None:
+    if door is Door.OPEN:
+        return None
+    if door is Door.PLATFORM:
+        auth.check_platform_key(call.headers.get("authorization"), site.platform_key)
+        return None
+    if door is Door.WRITE_KEY:
+        return await auth.write_key_scope(site.stores, call.headers.get("authorization", ""))
+    try:
+        requested = auth.requested_workspace(call.body, call.query, call.headers)
+    except Invalid as error:
+        raise Invalid(error.message, empty=not admin) from error
+    if not admin:
+        return await auth.session_scope(site.stores, site.auth_mode, requested)
+    header, external_id = call.headers.get("authorization"), call.query.get("externalId")
+    return await auth.admin_scope(site.stores, header, requested, external_id)
+
+
+async def _body(request: Request[Any, Any, Any], headers: Mapping[str, str], limit: int) -> bytes:
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge
+        chunks.append(chunk)
+    raw = b"".join(chunks)
+    return _gunzip(raw, limit) if headers.get("content-encoding") == "gzip" else raw
+
+
+def _gunzip(raw: bytes, limit: int) -> bytes:
+    try:
+        plain = zlib.decompressobj(wbits=31).decompress(raw, limit + 1)
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise Invalid(f"the gzip body cannot be read: {error}", statusCode=400, error="Bad Request") from error
+    if len(plain) > limit:
+        raise TooLarge
+    return plain
+
+
+def _parse(raw: bytes, headers: Mapping[str, str]) -> Any:
+    """The JSON body; lone surrogates become U+FFFD, as they do when JavaScript writes UTF-8."""
+    content_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if content_type == "text/plain":
+        return raw.decode(errors="replace")
+    if content_type != "application/json":
+        raise Answered(problems.fastify(415, f"Unsupported Media Type: {content_type}", "FST_ERR_CTP_INVALID_MEDIA_TYPE"))
+    if not raw:
+        message = "Body cannot be empty when content-type is set to 'application/json'"
+        raise Answered(problems.fastify(400, message, "FST_ERR_CTP_EMPTY_JSON_BODY"))
+    return parse_json(raw)
+
+
+def parse_json(raw: bytes) -> Any:
+    """JSON as JavaScript reads it.
+
+    Raises an error that answers 400 with the parser's message.
+    """
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        return msgspec.to_builtins(_mended(json.loads(raw)))
+    except RecursionError as error:
+        raise Answered(problems.fastify(400, _DEEP)) from error
+    except ValueError as error:
+        raise Answered(problems.fastify(400, str(error))) from error
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {_mended(key): _mended(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        return [_mended(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def _response(reply: Reply) -> Response[bytes]:
+    headers = dict(reply.headers)
+    if reply.body is None:
+        return Response(b"", status_code=reply.status, headers=headers, media_type="")
+    content = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
+    return Response(content, status_code=reply.status, headers=headers, media_type=reply.content_type)
+
+
+def _framework_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    if error.status_code in (404, 405):
+        return _response(problems.not_found(request.method, request.scope["path"]))
+    return _response(problems.fastify(error.status_code, error.detail))
+
+
+def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    _log.error("request failed", path=request.scope["path"], exc_info=error)
+    return _response(problems.fastify(500, "Something went wrong on our side."))
+
+
+def _with_cors(application: ASGIApp) -> ASGIApp:
+    async def respond(scope: AsgiScope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_CORS.items()]
+            await send(message)
+
+        if scope["type"] == ScopeType.HTTP and scope["method"] == "OPTIONS":
+            await send_with_headers({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        await application(scope, receive, send_with_headers)
+
+    return respond
+

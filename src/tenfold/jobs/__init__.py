@@ -1,0 +1,1 @@
+"""Durable work between slices: enqueue in a transaction, claim fairly, run, retry."""

@@ -1,0 +1,106 @@
+"""SQL of the jobs table."""
+
+from datetime import datetime
+from uuid import UUID
+
+from tenfold.storage.postgres import Answer, Db, Row
+
+
+async def enqueue(
+    db: Db, workspaces: list[UUID], lanes: list[UUID | None], topic: str, payloads: list[bytes], due_at: datetime | None
+) -> None:
+    await db.run(
+        """
+        INSERT INTO jobs (workspace_id, lane, topic, payload, due_at)
+        SELECT workspace_id, lane, %(topic)s, payload, COALESCE(%(due_at)s, now())
+        FROM unnest(%(workspaces)s::uuid[], %(lanes)s::uuid[], %(payloads)s::bytea[]) AS new (workspace_id, lane, payload)
+        """,
+        {"workspaces": workspaces, "lanes": lanes, "topic": topic, "payloads": payloads, "due_at": due_at},
+    )
+    await db.run("SELECT pg_notify('tenfold_work', 'jobs-' || %(topic)s)", {"topic": topic})
+
+
+async def peek(db: Db, topic: str, *, lanes: int, per_lane: int) -> list[Row]:
+    """Due jobs of a topic, the oldest few of each lane."""
+    return await db.all(
+        """
+        WITH RECURSIVE walk AS (
+          (SELECT lane, 1 AS nth FROM jobs WHERE topic = %(topic)s AND lane IS NOT NULL ORDER BY lane LIMIT 1)
+          UNION ALL
+          SELECT (SELECT j.lane FROM jobs j WHERE j.topic = %(topic)s AND j.lane > walk.lane ORDER BY j.lane LIMIT 1),
+                 nth + 1
+          FROM walk WHERE walk.lane IS NOT NULL AND nth < %(lanes)s
+        )
+        SELECT walk.lane, due.workspace_id, due.id
+        FROM walk CROSS JOIN LATERAL (
+          SELECT j.workspace_id, j.id FROM jobs j
+          WHERE j.topic = %(topic)s AND j.lane = walk.lane AND j.due_at <= now()
+          ORDER BY j.due_at, j.id LIMIT %(per_lane)s
+        ) AS due
+        WHERE walk.lane IS NOT NULL
+        """,
+        {"topic": topic, "lanes": lanes, "per_lane": per_lane},
+    )
+
+
+async def lock_lanes(db: Db, purpose: str, lanes: list[UUID]) -> frozenset[UUID]:
+    """Which of these lanes this transaction now holds: one kind of work of a lane is done by one worker at a time."""
+    rows = await db.all(
+        """
+        SELECT lane FROM unnest(%(lanes)s::uuid[]) AS lane
+        WHERE pg_try_advisory_xact_lock(hashtextextended(lane::text || %(purpose)s, 0))
+        """,
+        {"lanes": lanes, "purpose": purpose},
+    )
+    return frozenset(row["lane"] for row in rows)
+
+
+async def wait_for_lane(db: Db, purpose: str, lane: UUID) -> None:
+    """Hold a lane until the transaction ends, after whoever has it now."""
+    await db.one(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%(lane)s::text || %(purpose)s, 0))",
+        {"lane": str(lane), "purpose": purpose},
+    )
+
+
+async def take(db: Db, workspaces: list[UUID], ids: list[int]) -> Answer:
+    return await db.send(
+        """
+        SELECT jobs.workspace_id, jobs.id, jobs.lane, jobs.payload, jobs.attempts
+        FROM jobs JOIN unnest(%(workspaces)s::uuid[], %(ids)s::bigint[]) AS wanted (workspace_id, id)
+          ON jobs.workspace_id = wanted.workspace_id AND jobs.id = wanted.id
+        ORDER BY jobs.workspace_id, jobs.id FOR UPDATE OF jobs SKIP LOCKED
+        """,
+        {"workspaces": workspaces, "ids": ids},
+    )
+
+
+async def finish(db: Db, workspaces: list[UUID], ids: list[int]) -> None:
+    await db.run(
+        """
+        DELETE FROM jobs USING unnest(%(workspaces)s::uuid[], %(ids)s::bigint[]) AS gone (workspace_id, id)
+        WHERE jobs.workspace_id = gone.workspace_id AND jobs.id = gone.id
+        """,
+        {"workspaces": workspaces, "ids": ids},
+    )
+
+
+async def postpone(db: Db, workspace_id: UUID, job_id: int, error: str) -> None:
+    """Put a failed job off: 1, 2, 4 ... seconds, an hour at most."""
+    await db.run(
+        """
+        UPDATE jobs SET attempts = attempts + 1, error = %(error)s,
+          due_at = now() + make_interval(secs => LEAST(3600, power(2, LEAST(attempts, 12))))
+        WHERE workspace_id = %(workspace_id)s AND id = %(id)s
+        """,
+        {"workspace_id": workspace_id, "id": job_id, "error": error},
+    )
+
+
+async def waiting(db: Db, workspace_id: UUID) -> bool:
+    """Whether jobs of a workspace are still to be done, whatever their turn."""
+    row = await db.one(
+        "SELECT EXISTS (SELECT FROM jobs WHERE workspace_id = %(workspace_id)s AND lane IS NOT NULL) AS waiting",
+        {"workspace_id": workspace_id},
+    )
+    return bool(row and row["waiting"])

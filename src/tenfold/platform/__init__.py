@@ -1,0 +1,1 @@
+"""What spans tenancy and engagement: provisioning, test clocks, the platform API."""

@@ -1,0 +1,59 @@
+"""Making a workspace with everything it begins with, in one transaction."""
+
+from dataclasses import dataclass
+
+from psycopg.errors import UniqueViolation
+
+from tenfold.engagement.audience import service as audience
+from tenfold.kit.errors import Conflict
+from tenfold.tenancy import door, store, workspaces
+from tenfold.tenancy.scope import Actor, Scope, Stores, Workspace
+from tenfold.tenancy.workspaces import DEFAULT_WRITE_KEY, NewWorkspace
+
+PLATFORM = Actor("platform", "platform")
+_ADMIN_KEY = "default-admin-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """A workspace and, when it was made just now, its keys in plain text."""
+
+    workspace: Workspace
+    write_key: str
+    admin_key: str | None
+    created: bool
+
+
+async def provision(stores: Stores, new: NewWorkspace) -> Provisioned:
+    """Make a workspace; the same external id under the same parent gives the one that is there.
+
+    Raises Invalid, naming the field, or Conflict when the name is taken.
+    """
+    parent = await workspaces.find(stores, new.parent_id) if new.parent_id else None
+    planned = workspaces.plan(new, parent)
+    if new.external_id and (existing := await workspaces.by_external_id(stores, new.parent_id, new.external_id)):
+        return await _existing(stores, existing)
+    scope = Scope(stores, planned, PLATFORM)
+    try:
+        write_key, admin_key = await _create(scope)
+    except UniqueViolation as error:
+        if new.external_id and (existing := await workspaces.by_external_id(stores, new.parent_id, new.external_id)):
+            return await _existing(stores, existing)
+        raise Conflict(f"a workspace named {new.name!r} exists already", type="WorkspaceAlreadyExists") from error
+    made = await workspaces.find(stores, planned.workspace_id)
+    return Provisioned(made or planned, write_key, admin_key, created=True)
+
+
+async def _create(scope: Scope) -> tuple[str, str]:
+    workspace = scope.workspace
+    async with door.workspace(scope) as db:
+        await store.insert_workspace(db, {name: getattr(workspace, name) for name in Workspace.__dataclass_fields__})
+        write_key = await workspaces.add_write_key(scope, db, DEFAULT_WRITE_KEY)
+        _, admin_key = await workspaces.add_admin_key(scope, db, _ADMIN_KEY)
+        await audience.add_defaults(db, scope)
+    return write_key, admin_key
+
+
+async def _existing(stores: Stores, workspace: Workspace) -> Provisioned:
+    keys = await workspaces.write_keys(Scope(stores, workspace, PLATFORM))
+    return Provisioned(workspace, keys[0][2] if keys else "", None, created=False)

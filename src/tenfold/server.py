@@ -1,0 +1,148 @@
+"""The server process: HTTP on the main thread's event loop, the worker on a thread with its own."""
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from tenfold.engagement.events.accept import Acceptor
+from tenfold.http.app import Site, build
+from tenfold.kit.errors import ConfigurationError
+from tenfold.kit.logs import get
+from tenfold.storage.clickhouse import ClickHouse
+from tenfold.wiring import ENDPOINTS, Installation, Services, migrate, open_clickhouse, stores
+from tenfold.worker import run_worker
+
+_log = get("server")
+_WATCH_SECONDS = 0.5
+_API_CONNECTIONS, _WORKER_CONNECTIONS = 12, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    host: str
+    port: int
+
+    def check_free(self) -> "Address":
+        """The address with a real port (0 takes any free one).
+
+        Raises ConfigurationError when it is taken.
+        """
+        with socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.host, self.port))
+            except OSError as error:
+                raise ConfigurationError(f"cannot listen on {self.host}:{self.port}: {error.strerror}") from error
+            return Address(self.host, probe.getsockname()[1])
+
+
+def serve(found: Installation, address: Address, role: str, ready: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT, then finish what is in flight and return."""
+    bound = address.check_free()
+    migrate(found)
+    asyncio.run(_serve(found, bound, role, ready))
+
+
+async def _serve(found: Installation, address: Address, role: str, ready: Callable[[str], None]) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopping.set)
+    clickhouse = await open_clickhouse(found.settings)
+    worker = WorkerThread(found, clickhouse) if role in ("all", "worker") else None
+    try:
+        if worker:
+            worker.start()
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(_watch_postgres(found))
+            if role in ("all", "api"):
+                await _api(found, address, clickhouse, stopping, ready)
+            else:
+                ready("worker")
+                await stopping.wait()
+            watch.cancel()
+    finally:
+        if worker:
+            await asyncio.to_thread(worker.stop)
+        await clickhouse.close()
+
+
+async def _api(
+    found: Installation, address: Address, clickhouse: ClickHouse, stopping: asyncio.Event, ready: Callable[[str], None]
+) -> None:
+    async with stores(found, clickhouse, name="api", size=_API_CONNECTIONS) as opened:
+        acceptor = Acceptor(opened)
+        accepting = asyncio.create_task(acceptor.run())
+        settings = found.settings
+        site = Site(opened, Services(acceptor), settings.auth_mode, found.platform_key, settings.body_limit)
+        server = Server(
+            build(site, ENDPOINTS),
+            address=address.host,
+            port=address.port,
+            interface=Interfaces.ASGINL,
+            log_enabled=False,
+            websockets=False,
+            backlog=1024,
+        )
+        serving = asyncio.create_task(server.serve())
+        await _until_listening(address)
+        ready(f"http://{address.host}:{address.port}")
+        await stopping.wait()
+        server.interrupt_signal = True
+        server.main_loop_interrupt.set()
+        await serving
+        accepting.cancel()
+
+
+async def _until_listening(address: Address) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(address.host, address.port)
+        except OSError:
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            return
+
+
+async def _watch_postgres(found: Installation) -> None:
+    """Start the embedded PostgreSQL again when it dies; open requests fail clearly, nothing accepted is lost."""
+    while found.postgres is not None:
+        await asyncio.sleep(_WATCH_SECONDS)
+        if not found.postgres.alive():
+            await asyncio.to_thread(found.postgres.restart)
+
+
+class WorkerThread:
+    """A worker with an event loop of its own, so that a long fold does not hold up requests."""
+
+    def __init__(self, found: Installation, clickhouse: ClickHouse) -> None:
+        self._found, self._clickhouse = found, clickhouse
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._task = self._loop.create_task(self._work())
+        try:
+            self._loop.run_until_complete(self._task)
+        except asyncio.CancelledError:
+            _log.info("worker stopped")
+
+    async def _work(self) -> None:
+        async with stores(self._found, self._clickhouse, name="worker", size=_WORKER_CONNECTIONS) as opened:
+            await run_worker(self._found, opened)

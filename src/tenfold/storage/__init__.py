@@ -1,0 +1,1 @@
+"""Drivers: PostgreSQL, ClickHouse, migrations. They know nothing of workspaces."""

@@ -1,0 +1,71 @@
+"""ClickHouse, a server over HTTP or chDB inside this process, behind one client.
+
+chDB allows one engine per process, and both clients block: every call runs on one thread of its own.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC
+from pathlib import Path
+from typing import Any, LiteralString, TypeVar
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import Error as ClickHouseError
+
+from tenfold.kit.errors import Unavailable
+
+T = TypeVar("T")
+
+
+class ClickHouse:
+    """A client that any event loop of the process may use."""
+
+    def __init__(self, url: str | None, directory: Path) -> None:
+        self.embedded = url is None or url.startswith("chdb://")
+        self._dsn = url if url and url != "chdb://" else f"chdb://{directory / 'clickhouse'}"
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="clickhouse")
+        self._client: Client | None = None
+
+    async def command(self, statement: str) -> None:
+        await self._call(lambda client: client.command(statement))
+
+    async def query(self, statement: LiteralString, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        def read(client: Client) -> list[dict[str, Any]]:
+            return list(client.query(statement, parameters=dict(parameters), query_tz=UTC).named_results())
+
+        return await self._call(read)
+
+    async def insert(
+        self, table: LiteralString, columns: Sequence[str], values: Sequence[Sequence[Any]], token: str
+    ) -> None:
+        """Insert one block, column by column. The same token twice within the table's window counts once."""
+        settings = {"insert_deduplication_token": token, "insert_deduplicate": 1}
+
+        def write(client: Client) -> None:
+            client.insert(table, values, column_names=columns, column_oriented=True, settings=settings)
+
+        await self._call(write)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._call(lambda client: client.close())
+        self._thread.shutdown(wait=True)
+
+    async def _call(self, work: Callable[[Client], T]) -> T:
+        def run() -> T:
+            if self._client is None:
+                self._client = self._connect()
+            return work(self._client)
+
+        try:
+            return await asyncio.wrap_future(self._thread.submit(run))
+        except (ClickHouseError, OSError) as error:
+            raise Unavailable(f"ClickHouse is away: {error}") from error
+
+    def _connect(self) -> Client:
+        client = clickhouse_connect.get_client(dsn=self._dsn)
+        if self.embedded:
+            client.command("SET max_threads = 2")
+        return client

@@ -1,0 +1,122 @@
+"""Plain SQL migrations, in order, once each: `migrations/postgres/NNNN_{pre,post}_name.sql`, `clickhouse/NNNN_name.sql`.
+
+`pre` files may run while the old code still serves (they only add); `post` files run once it is gone.
+Every file runs in one transaction with lock and statement timeouts. A file whose first line is
+`-- concurrently` runs outside a transaction, one statement at a time (CREATE INDEX CONCURRENTLY).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+import psycopg
+from psycopg import sql
+
+from tenfold.kit.errors import ConfigurationError
+from tenfold.storage.clickhouse import ClickHouse
+
+_LOCK = 7_310_461_190  # any number, the same in every process
+_TIMEOUTS = "SET lock_timeout = '5s'; SET statement_timeout = '10min'"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def known(store: str) -> list[Migration]:
+    """The migrations of a store ("postgres" or "clickhouse") in their order."""
+    folder = files("tenfold").joinpath("migrations", store)
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [Migration(name, folder.joinpath(name).read_text()) for name in names]
+
+
+def pending(url: str) -> list[str]:
+    """The names of the PostgreSQL migrations that have not run yet.
+
+    Raises ConfigurationError when one that ran has been changed since.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        done = _done(connection)
+    return [migration.name for migration in _checked(known("postgres"), done)]
+
+
+def migrate_postgres(url: str, passwords: Mapping[str, str | None]) -> list[str]:
+    """Create the roles and run what is pending; the names that ran. Safe to call from many processes at once."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        _roles(connection, passwords)
+        connection.execute(_TIMEOUTS)
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS public.migrations ("
+            "name text PRIMARY KEY, checksum text NOT NULL, ran_at timestamptz NOT NULL DEFAULT now())"
+        )
+        todo = _checked(known("postgres"), _done(connection))
+        for migration in todo:
+            _run(connection, migration)
+        connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+    return [migration.name for migration in todo]
+
+
+async def migrate_clickhouse(clickhouse: ClickHouse) -> None:
+    """Every statement is `IF NOT EXISTS`: running it again changes nothing."""
+    for migration in known("clickhouse"):
+        for statement in _statements(migration.text):
+            await clickhouse.command(statement)
+
+
+def drop_postgres(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS tenancy CASCADE")
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+
+
+def _done(connection: psycopg.Connection) -> dict[str, str]:
+    if connection.execute("SELECT to_regclass('public.migrations')").fetchone() == (None,):
+        return {}
+    return dict(connection.execute("SELECT name, checksum FROM public.migrations").fetchall())
+
+
+def _checked(migrations: list[Migration], done: dict[str, str]) -> list[Migration]:
+    for migration in migrations:
+        if done.get(migration.name, migration.checksum) != migration.checksum:
+            raise ConfigurationError(f"migration {migration.name} was changed after it ran")
+    return [migration for migration in migrations if migration.name not in done]
+
+
+def _roles(connection: psycopg.Connection, passwords: Mapping[str, str | None]) -> None:
+    """Roles belong to the server, not to a database. Without a password a role cannot log in."""
+    for role, password in passwords.items():
+        exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
+        verb = sql.SQL("ALTER" if exists else "CREATE")
+        login = sql.SQL("NOLOGIN") if password is None else sql.SQL("LOGIN PASSWORD {}").format(sql.Literal(password))
+        connection.execute(
+            sql.SQL("{} ROLE {} NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE {}").format(
+                verb, sql.Identifier(role), login
+            )
+        )
+
+
+def _run(connection: psycopg.Connection, migration: Migration) -> None:
+    record = "INSERT INTO public.migrations (name, checksum) VALUES (%s, %s)"
+    values = (migration.name, migration.checksum)
+    if migration.text.startswith("-- concurrently"):
+        for statement in _statements(migration.text):
+            connection.execute(statement.encode())
+        connection.execute(record, values)
+        return
+    with connection.transaction():
+        connection.execute(migration.text.encode())
+        connection.execute(record, values)
+
+
+def _statements(text: str) -> list[str]:
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("--")]
+    return [part.strip() for part in "\n".join(lines).split(";\n") if part.strip().rstrip(";")]

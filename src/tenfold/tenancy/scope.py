@@ -1,0 +1,91 @@
+"""A scope: for which workspaces, by whom, at what time, through which stores.
+
+It is the explicit first argument of everything that touches a tenant's data.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from tenfold.storage.clickhouse import ClickHouse
+from tenfold.storage.postgres import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The handles of one process and event loop, made in `wiring`."""
+
+    app: Pool
+    service: Pool
+    clickhouse: ClickHouse
+    secret: bytes
+    directory_cache: dict[UUID, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A row of the directory. `test_now` is set for workspaces that live in their own time."""
+
+    workspace_id: UUID
+    root_id: UUID
+    parent_id: UUID | None
+    name: str
+    type: str
+    status: str
+    external_id: str | None
+    domain: str | None
+    test_now: datetime | None
+    definitions_version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def active(self) -> bool:
+        return self.status == "Active"
+
+    @property
+    def accepts_events(self) -> bool:
+        return self.active and self.type != "Parent"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: a member, an admin key, the platform, or the system itself."""
+
+    type: str
+    id: str
+    name: str = ""
+
+
+SYSTEM = Actor("system", "tenfold")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The right to one workspace."""
+
+    stores: Stores
+    workspace: Workspace
+    actor: Actor = SYSTEM
+    request_id: str = ""
+
+    @property
+    def workspace_id(self) -> UUID:
+        return self.workspace.workspace_id
+
+    @property
+    def claimed(self) -> frozenset[UUID]:
+        return frozenset((self.workspace.workspace_id,))
+
+    def at(self, workspace: Workspace) -> "Scope":
+        return replace(self, workspace=workspace)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchScope:
+    """The right to exactly the workspaces whose work a worker has claimed."""
+
+    stores: Stores
+    claimed: frozenset[UUID]
+    actor: Actor = SYSTEM

@@ -1,0 +1,186 @@
+"""Workspaces: find, create, change their status. And the keys that open them."""
+
+import secrets as random
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.errors import UniqueViolation
+
+from tenfold.kit.clock import monotonic
+from tenfold.kit.errors import Conflict, Invalid, NotFound
+from tenfold.kit.ids import new_id, try_parse_id
+from tenfold.storage.postgres import Row
+from tenfold.tenancy import door, keys, store
+from tenfold.tenancy.scope import Scope, Stores, Workspace
+
+TYPES = ("Root", "Parent", "Child")
+STATUSES = ("Active", "Paused", "Tombstoned")
+TOMBSTONE = "DfTombstoned"
+DEFAULT_WRITE_KEY = "default-write-key"
+_REMEMBER_SECONDS = 1.0
+_REMEMBER_AT_MOST = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class NewWorkspace:
+    """What a caller may say about a workspace to be made."""
+
+    name: str
+    type: str = "Root"
+    parent_id: UUID | None = None
+    external_id: str | None = None
+    domain: str | None = None
+    test_now: datetime | None = None
+
+
+async def find(stores: Stores, workspace_id: UUID) -> Workspace | None:
+    """A workspace by id, at most a second old."""
+    known = stores.directory_cache.get(workspace_id)
+    if known is not None and known[0] > monotonic():
+        return known[1]
+    async with door.directory(stores) as db:
+        row = await store.find_workspace(db, workspace_id)
+    return _remember(stores, row) if row else None
+
+
+async def first(stores: Stores) -> Workspace | None:
+    async with door.directory(stores) as db:
+        row = await store.first_workspace(db)
+    return Workspace(**row) if row else None
+
+
+async def by_external_id(stores: Stores, parent_id: UUID | None, external_id: str) -> Workspace | None:
+    async with door.directory(stores) as db:
+        row = await store.find_external_id(db, parent_id, external_id)
+    return Workspace(**row) if row else None
+
+
+async def page(
+    stores: Stores, *, after: UUID | None, status: str | None, parent_id: UUID | None, limit: int
+) -> list[Workspace]:
+    async with door.directory(stores) as db:
+        rows = await store.list_workspaces(db, after=after, status=status, parent_id=parent_id, limit=limit)
+    return [Workspace(**row) for row in rows]
+
+
+def forget(stores: Stores, workspace_id: UUID) -> None:
+    stores.directory_cache.pop(workspace_id, None)
+
+
+def plan(new: NewWorkspace, parent: Workspace | None) -> Workspace:
+    """The workspace that `new` asks for.
+
+    Raises Invalid, naming the field.
+    """
+    if not new.name.strip() or new.name.startswith(TOMBSTONE):
+        raise Invalid(f"name must not be empty or start with {TOMBSTONE}", type="WorkspaceNameViolation")
+    if new.type not in TYPES:
+        raise Invalid(f"type must be one of {', '.join(TYPES)}")
+    if new.parent_id and (parent is None or parent.type != "Parent"):
+        raise Invalid("parentWorkspaceId must name a workspace of type Parent")
+    identity = new_id()
+    return Workspace(
+        workspace_id=identity,
+        root_id=parent.root_id if parent else identity,
+        parent_id=new.parent_id,
+        name=new.name,
+        type="Child" if parent else new.type,
+        status="Active",
+        external_id=new.external_id,
+        domain=new.domain,
+        test_now=new.test_now,
+        definitions_version=1,
+        created_at=datetime.min,
+        updated_at=datetime.min,
+    )
+
+
+async def set_status(scope: Scope, status: str) -> Workspace:
+    """Pause, tombstone or activate. A tombstone gives name and external id free (as the reference)."""
+    if status not in STATUSES:
+        raise Invalid(f"status must be one of {', '.join(STATUSES)}")
+    name, external_id = scope.workspace.name, scope.workspace.external_id
+    if status == "Tombstoned" and scope.workspace.status != "Tombstoned":
+        name, external_id = f"{TOMBSTONE}-{name}", external_id and f"{TOMBSTONE}-{external_id}"
+    if status != "Tombstoned" and scope.workspace.status == "Tombstoned":
+        name = name.removeprefix(f"{TOMBSTONE}-")
+        external_id = external_id and external_id.removeprefix(f"{TOMBSTONE}-")
+    try:
+        async with door.workspace(scope) as db:
+            await store.update_status(db, scope.workspace_id, status=status, name=name, external_id=external_id)
+    except UniqueViolation as error:
+        raise Conflict("the name or external id has been taken meanwhile") from error
+    forget(scope.stores, scope.workspace_id)
+    found = await find(scope.stores, scope.workspace_id)
+    if found is None:
+        raise NotFound("no such workspace")
+    return found
+
+
+async def by_write_key(stores: Stores, header: str) -> Workspace | None:
+    """The workspace that a write key opens, whatever its status; None for a key that is wrong."""
+    parsed = keys.parse_basic(header)
+    key_id = try_parse_id(parsed[0]) if parsed else None
+    if parsed is None or key_id is None:
+        return None
+    async with door.directory(stores) as db:
+        row = await store.find_write_key(db, key_id)
+    if row is None or not keys.matches(parsed[1], bytes(row["hash"])):
+        return None
+    return await find(stores, row["workspace_id"])
+
+
+async def by_admin_key(stores: Stores, key: str) -> tuple[Workspace, UUID] | None:
+    """The workspace that owns an admin key, and the key's id."""
+    async with door.directory(stores) as db:
+        row = await store.find_admin_key(db, keys.digest(key))
+    owner = await find(stores, row["workspace_id"]) if row else None
+    return (owner, row["id"]) if row and owner else None
+
+
+async def add_write_key(scope: Scope, db: Any, name: str) -> str:
+    """Make a write key; the header value that clients send. The same name again keeps the first key."""
+    key_id, value = new_id(), random.token_hex(8)
+    header = keys.basic_credentials(key_id, value)
+    sealed = keys.seal(scope.stores.secret, scope.workspace_id, "write-key", header.encode())
+    key_hash = keys.digest(value)
+    await store.insert_write_key(db, scope.workspace_id, key_id=key_id, name=name, key_hash=key_hash, sealed=sealed)
+    return header
+
+
+async def add_admin_key(scope: Scope, db: Any, name: str) -> tuple[UUID, str]:
+    """Make an admin key: its id and the key itself, which is never shown again.
+
+    Raises Conflict when the name is taken.
+    """
+    key_id, key = new_id(), random.token_hex(32)
+    if not await store.insert_admin_key(db, scope.workspace_id, key_id=key_id, name=name, key_hash=keys.digest(key)):
+        raise Conflict(f"an admin key named {name!r} exists already")
+    return key_id, key
+
+
+async def write_keys(scope: Scope) -> list[tuple[UUID, str, str]]:
+    """Id, name and header value of each write key."""
+    async with door.workspace(scope) as db:
+        rows = await store.list_write_keys(db, scope.workspace_id)
+    return [(row["id"], row["name"], _open(scope, row)) for row in rows]
+
+
+async def delete_write_key(scope: Scope, name: str) -> None:
+    async with door.workspace(scope) as db:
+        if await store.delete_write_key(db, scope.workspace_id, name) is None:
+            raise NotFound(f"no write key named {name!r}")
+
+
+def _open(scope: Scope, row: Row) -> str:
+    return keys.unseal(scope.stores.secret, scope.workspace_id, "write-key", bytes(row["sealed"])).decode()
+
+
+def _remember(stores: Stores, row: Row) -> Workspace:
+    found = Workspace(**row)
+    if len(stores.directory_cache) >= _REMEMBER_AT_MOST:
+        stores.directory_cache.clear()
+    stores.directory_cache[found.workspace_id] = (monotonic() + _REMEMBER_SECONDS, found)
+    return found

@@ -1,0 +1,119 @@
+"""The composition root: settings in, stores and services out. The architecture on one page."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenfold.engagement.audience.routes import ENDPOINTS as AUDIENCE
+from tenfold.engagement.events.accept import Acceptor
+from tenfold.engagement.events.routes import ENDPOINTS as EVENTS
+from tenfold.http.endpoint import Endpoint
+from tenfold.kit.errors import ConfigurationError
+from tenfold.kit.settings import Settings
+from tenfold.platform.routes import ENDPOINTS as PLATFORM
+from tenfold.storage import datadir
+from tenfold.storage.clickhouse import ClickHouse
+from tenfold.storage.embedded import EmbeddedPostgres
+from tenfold.storage.migrate import migrate_clickhouse, migrate_postgres
+from tenfold.storage.postgres import Pool
+from tenfold.tenancy.keys import sign
+from tenfold.tenancy.scope import Stores
+
+APP, SERVICE, DIRECTORY = "tenfold_app", "tenfold_service", "tenfold_directory"
+ENDPOINTS: list[Endpoint] = [*PLATFORM, *EVENTS, *AUDIENCE]
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What all processes of an installation share: where the stores are, and its secrets."""
+
+    settings: Settings
+    database_url: str
+    secret: bytes
+    platform_key: str
+    postgres: EmbeddedPostgres | None = None
+
+    def passwords(self) -> dict[str, str | None]:
+        """The roles' passwords follow from the secret, so every process knows them."""
+        named = {role: sign(self.secret, "database role", role.encode()) for role in (APP, SERVICE)}
+        return {**named, DIRECTORY: None}
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What handlers use beside the stores."""
+
+    acceptor: Acceptor
+
+
+@contextlib.contextmanager
+def installation(settings: Settings) -> Iterator[Installation]:
+    """The installation, with its embedded PostgreSQL running if it has one; this process holds the data directory.
+
+    Raises ConfigurationError when another process has it.
+    """
+    with datadir.locked(settings.data_dir):
+        postgres = None if settings.database_url else EmbeddedPostgres(settings.data_dir)
+        if postgres:
+            postgres.start()
+        try:
+            yield describe(settings, postgres)
+        finally:
+            if postgres:
+                postgres.stop()
+
+
+@contextlib.contextmanager
+def visit(settings: Settings) -> Iterator[Installation]:
+    """The installation for a short command: beside a server that runs, or by itself when none does."""
+    if settings.database_url or not _in_use(settings.data_dir):
+        with installation(settings) as found:
+            yield found
+    else:
+        yield describe(settings, EmbeddedPostgres(settings.data_dir))
+
+
+def describe(settings: Settings, postgres: EmbeddedPostgres | None) -> Installation:
+    return Installation(
+        settings,
+        settings.database_url or (postgres.url if postgres else ""),
+        datadir.secret_key(settings.data_dir, settings.secret_key),
+        datadir.platform_key(settings.data_dir, settings.platform_key),
+        postgres,
+    )
+
+
+def migrate(found: Installation) -> list[str]:
+    return migrate_postgres(found.database_url, found.passwords())
+
+
+@contextlib.asynccontextmanager
+async def stores(found: Installation, clickhouse: ClickHouse, *, name: str, size: int) -> AsyncIterator[Stores]:
+    """The stores for one event loop: connections as the app role, and a few as the service role."""
+    passwords = found.passwords()
+    pools = [
+        Pool(found.database_url, user=role, password=passwords[role] or "", size=most, name=f"tenfold-{name}")
+        for role, most in ((APP, size), (SERVICE, 4))
+    ]
+    for pool in pools:
+        await pool.open()
+    try:
+        yield Stores(pools[0], pools[1], clickhouse, found.secret, {})
+    finally:
+        for pool in pools:
+            await pool.close()
+
+
+async def open_clickhouse(settings: Settings) -> ClickHouse:
+    clickhouse = ClickHouse(settings.clickhouse_url, settings.data_dir)
+    await migrate_clickhouse(clickhouse)
+    return clickhouse
+
+
+def _in_use(directory: Path) -> bool:
+    try:
+        with datadir.locked(directory):
+            return False
+    except ConfigurationError:
+        return True
