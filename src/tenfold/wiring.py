@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tenfold.engagement.audience.routes import ENDPOINTS as AUDIENCE
+from tenfold.engagement.channels.routes import ENDPOINTS as CHANNELS
+from tenfold.engagement.deliveries.routes import ENDPOINTS as DELIVERIES
 from tenfold.engagement.events.accept import Acceptor
 from tenfold.engagement.events.routes import ENDPOINTS as EVENTS
+from tenfold.engagement.journeys.routes import ENDPOINTS as JOURNEYS
+from tenfold.engagement.subscriptions.routes import ENDPOINTS as SUBSCRIPTIONS
+from tenfold.engagement.templates.routes import ENDPOINTS as TEMPLATES
 from tenfold.http.endpoint import Endpoint
 from tenfold.kit.errors import ConfigurationError
 from tenfold.kit.settings import Settings
+from tenfold.platform.erasure import ENDPOINTS as ERASURE
 from tenfold.platform.routes import ENDPOINTS as PLATFORM
+from tenfold.platform.settings import ENDPOINTS as SETTINGS
 from tenfold.storage import datadir
 from tenfold.storage.clickhouse import ClickHouse
 from tenfold.storage.embedded import EmbeddedPostgres
@@ -21,7 +28,18 @@ from tenfold.tenancy.keys import sign
 from tenfold.tenancy.scope import Stores
 
 APP, SERVICE, DIRECTORY = "tenfold_app", "tenfold_service", "tenfold_directory"
-ENDPOINTS: list[Endpoint] = [*PLATFORM, *EVENTS, *AUDIENCE]
+ENDPOINTS: list[Endpoint] = [
+    *PLATFORM,
+    *ERASURE,
+    *SETTINGS,
+    *EVENTS,
+    *AUDIENCE,
+    *SUBSCRIPTIONS,
+    *TEMPLATES,
+    *CHANNELS,
+    *DELIVERIES,
+    *JOURNEYS,
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,15 @@
 """The worker: every loop that moves work forward, on one event loop."""
 
 import asyncio
+from functools import partial
 
-from tenfold.engagement.audience import backfill, waking
+from tenfold.engagement.audience import backfill, signals, waking
 from tenfold.engagement.audience.folding import Folder
+from tenfold.engagement.deliveries.model import OUTCOME_TOPIC
+from tenfold.engagement.deliveries.sending import Sender
 from tenfold.engagement.events.archive import archive_once
+from tenfold.engagement.journeys import advancing, entering
+from tenfold.engagement.journeys.service import START_TOPIC
 from tenfold.jobs import queue
 from tenfold.jobs.runner import Bells, Step, run_loop
 from tenfold.kit.logs import get
@@ -18,9 +23,15 @@ _RECONNECT_SECONDS = 1.0
 
 async def run_worker(found: Installation, stores: Stores) -> None:
     """Run all loops until cancelled; what a loop had begun is rolled back and done by the next worker."""
-    bells = Bells()
-    folder = Folder(stores)
-    filling = backfill.Backfill(folder.programs)
+    bells, folder, sender = Bells(), Folder(stores), Sender(stores)
+    topics: dict[str, queue.Handler] = {
+        backfill.TOPIC: backfill.Backfill(folder.programs).handle,
+        signals.TOPIC: entering.handle_signals,
+        OUTCOME_TOPIC: entering.handle_outcomes,
+        START_TOPIC: entering.handle_starts,
+    }
+    if found.postgres is not None:  # no other process can be sending
+        await sender.settle_abandoned(older_than=0)
 
     async def fold() -> int:
         done = await folder.fold_once()
@@ -28,17 +39,22 @@ async def run_worker(found: Installation, stores: Stores) -> None:
             bells.ring("archive")
         return done
 
-    def topic(name: str, handler: queue.Handler) -> Step:
-        return lambda: queue.work_once(stores, name, handler)
+    def loop(name: str, step: Step, *, idle: float, gather: float = 0.0) -> None:
+        group.create_task(run_loop(name, step, bells.of(name), idle=idle, gather=gather))
 
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_listen(found, bells))
-        group.create_task(run_loop("fold", fold, bells.of("inbox"), idle=5))
-        group.create_task(
-            run_loop("archive", lambda: archive_once(stores), bells.of("archive"), idle=10, gather=0.2)
-        )
-        group.create_task(run_loop("wake", lambda: waking.wake_once(stores, folder.programs), bells.of("wake"), idle=1))
-        group.create_task(run_loop("backfill", topic(backfill.TOPIC, filling.handle), bells.of("jobs-backfill"), idle=1))
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_listen(found, bells))
+            loop("inbox", fold, idle=5)
+            loop("archive", lambda: archive_once(stores), idle=5, gather=0.2)
+            loop("wake", lambda: waking.wake_once(stores, folder.programs), idle=1)
+            loop("runs", lambda: advancing.advance_once(stores), idle=1)
+            loop("messages", sender.send_once, idle=1)
+            loop("abandoned", sender.settle_abandoned, idle=30)
+            for topic, handler in topics.items():
+                loop(f"jobs-{topic}", partial(queue.work_once, stores, topic, handler), idle=5)
+    finally:
+        await sender.close()
 
 
 async def _listen(found: Installation, bells: Bells) -> None:

@@ -4,7 +4,9 @@ import asyncio
 from datetime import datetime
 
 from tenfold.engagement.audience import profile_store
+from tenfold.engagement.deliveries import store as deliveries_store
 from tenfold.engagement.events import store as events_store
+from tenfold.engagement.journeys import run_store
 from tenfold.jobs import store as jobs_store
 from tenfold.kit.clock import monotonic
 from tenfold.kit.errors import Conflict, Invalid, Unavailable
@@ -70,6 +72,12 @@ async def _set(scope: Scope, moment: datetime) -> None:
     workspaces.forget(scope.stores, scope.workspace_id)
 
 
-_QUEUES = (events_store.waiting, profile_store.waiting, jobs_store.waiting)
-_TIMERS = (profile_store.next_wake,)
-_RELEASES = (profile_store.release_wakes,)
+_QUEUES = (
+    events_store.waiting,
+    profile_store.waiting,
+    jobs_store.waiting,
+    run_store.waiting,
+    deliveries_store.waiting,
+)
+_TIMERS = (profile_store.next_wake, run_store.next_due)
+_RELEASES = (profile_store.release_wakes, run_store.release_due)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from psycopg.errors import UniqueViolation
 
 from tenfold.engagement.audience import service as audience
+from tenfold.engagement.channels import service as channels
+from tenfold.engagement.subscriptions import service as subscriptions
 from tenfold.kit.errors import Conflict
 from tenfold.tenancy import door, store, workspaces
 from tenfold.tenancy.scope import Actor, Scope, Stores, Workspace
@@ -51,6 +53,8 @@ async def _create(scope: Scope) -> tuple[str, str]:
         write_key = await workspaces.add_write_key(scope, db, DEFAULT_WRITE_KEY)
         _, admin_key = await workspaces.add_admin_key(scope, db, _ADMIN_KEY)
         await audience.add_defaults(db, scope)
+        await subscriptions.add_defaults(db, scope)
+        await channels.add(db, scope, {"type": "Test"}, as_default=True)
     return write_key, admin_key
 
 

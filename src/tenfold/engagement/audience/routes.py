@@ -1,15 +1,14 @@
 """The routes of segments, user properties and users."""
 
 from typing import Any
-from uuid import UUID
 
 from tenfold.engagement.audience import people, service
 from tenfold.engagement.audience.service import Upsert
 from tenfold.http.endpoint import Call, Door, Endpoint, Reply
 from tenfold.http.problems import Answered
+from tenfold.http.requests import optional_id, wanted_id, wanted_ids
 from tenfold.kit.clock import to_millis
-from tenfold.kit.errors import Conflict, NotFound
-from tenfold.kit.ids import try_parse_id
+from tenfold.kit.errors import Conflict
 from tenfold.storage.postgres import Row
 
 
@@ -26,8 +25,7 @@ async def post_segment(call: Call) -> Reply:
 
 
 async def get_segments(call: Call) -> Reply:
-    ids = [found for item in call.query["ids"] if (found := try_parse_id(item))] if "ids" in call.query else None
-    rows = await service.segments(call.scope, ids, call.query.get("resourceType"))
+    rows = await service.segments(call.scope, wanted_ids(call.query), call.query.get("resourceType"))
     return Reply(200, {"segments": [segment_resource(row) for row in rows]})
 
 
@@ -76,11 +74,6 @@ async def count_users(call: Call) -> Reply:
     return Reply(200, {"userCount": await people.count(call.scope, people.UserQuery.of(call.body))})
 
 
-async def delete_users(call: Call) -> Reply:
-    await people.delete(call.scope, (call.body or call.query)["userIds"])
-    return Reply(204)
-
-
 def segment_resource(row: Row) -> dict[str, Any]:
     group = row["subscription_group_id"]
     shown = {**_resource(row), "resourceType": row["resource_type"]}
@@ -117,24 +110,6 @@ def _upsert(body: dict[str, Any]) -> Upsert:
     )
 
 
-def optional_id(body: dict[str, Any]) -> UUID | None:
-    """The id that an upsert names; the wire answers a bad one with IdError."""
-    if body.get("id") is None:
-        return None
-    found = try_parse_id(body["id"])
-    if found is None:
-        raise Answered(Reply(400, {"type": "IdError", "message": "id is not a valid UUID."}))
-    return found
-
-
-def wanted_id(body: dict[str, Any]) -> UUID:
-    """The id that a request names; one that is no UUID names nothing."""
-    found = try_parse_id(body.get("id"))
-    if found is None:
-        raise NotFound
-    return found
-
-
 _PUT_SEGMENT, _PUT_PROPERTY = "PUT /api/segments", "PUT /api/user-properties"
 
 ENDPOINTS = [
@@ -151,6 +126,4 @@ ENDPOINTS = [
     Endpoint("DELETE", "/user-properties", Door.WORKSPACE, delete_property),
     Endpoint("POST", "/users", Door.WORKSPACE, find_users),
     Endpoint("POST", "/users/count", Door.WORKSPACE, count_users),
-    Endpoint("DELETE", "/users", Door.WORKSPACE, delete_users),
-    Endpoint("DELETE", "/users/v2", Door.WORKSPACE, delete_users),
 ]

@@ -134,11 +134,16 @@ async def delete_property(scope: Scope, property_id: UUID) -> None:
         await _redefined(db, scope)
 
 
-async def watch(db: Db, scope: Scope, watcher: UUID, segment_ids: Iterable[UUID], events: Iterable[str]) -> None:
-    """Say which segments and events `watcher` wants signals of, instead of what it said before."""
-    pairs = [("segment", str(item)) for item in segment_ids] + [("event", item) for item in events]
+async def watch(db: Db, scope: Scope, watcher: UUID, segment_ids: Iterable[str], events: Iterable[str]) -> None:
+    """Let `watcher` have signals of these segments and events, beside those it has already."""
+    pairs = [("segment", item) for item in segment_ids] + [("event", item) for item in events]
     kinds, subjects = [kind for kind, _ in pairs], [subject for _, subject in pairs]
-    await store.replace_watches(db, scope.workspace_id, watcher, kinds, subjects)
+    await store.add_watches(db, scope.workspace_id, watcher, kinds, subjects)
+    await store.bump_version(db, scope.workspace_id)
+
+
+async def unwatch(db: Db, scope: Scope, watcher: UUID) -> None:
+    await store.remove_watches(db, scope.workspace_id, watcher)
     await store.bump_version(db, scope.workspace_id)
 
 

@@ -168,11 +168,7 @@ async def delete_members(db: Db, workspace_id: UUID, segment_id: UUID) -> None:
     )
 
 
-async def replace_watches(db: Db, workspace_id: UUID, watcher: UUID, kinds: list[str], subjects: list[str]) -> None:
-    await db.run(
-        "DELETE FROM watches WHERE workspace_id = %(workspace_id)s AND watcher = %(watcher)s",
-        {"workspace_id": workspace_id, "watcher": watcher},
-    )
+async def add_watches(db: Db, workspace_id: UUID, watcher: UUID, kinds: list[str], subjects: list[str]) -> None:
     await db.run(
         """
         INSERT INTO watches (workspace_id, watcher, kind, subject)
@@ -183,11 +179,25 @@ async def replace_watches(db: Db, workspace_id: UUID, watcher: UUID, kinds: list
     )
 
 
-async def segments_exist(db: Db, workspace_id: UUID, ids: list[UUID]) -> frozenset[UUID]:
-    rows = await db.all(
-        "SELECT id FROM segments WHERE workspace_id = %(workspace_id)s AND id = ANY (%(ids)s)",
-        {"workspace_id": workspace_id, "ids": ids},
+async def remove_watches(db: Db, workspace_id: UUID, watcher: UUID) -> None:
+    await db.run(
+        "DELETE FROM watches WHERE workspace_id = %(workspace_id)s AND watcher = %(watcher)s",
+        {"workspace_id": workspace_id, "watcher": watcher},
     )
-    return frozenset(row["id"] for row in rows)
 
 
+async def segments_by_id(db: Db, workspace_ids: list[UUID], ids: list[UUID]) -> list[Row]:
+    return await db.all(
+        """
+        SELECT workspace_id, id, definition FROM segments
+        WHERE workspace_id = ANY (%(workspace_ids)s) AND id = ANY (%(ids)s)
+        """,
+        {"workspace_ids": workspace_ids, "ids": ids},
+    )
+
+
+async def property_names(db: Db, workspace_ids: list[UUID]) -> list[Row]:
+    return await db.all(
+        "SELECT workspace_id, id, name, definition FROM user_properties WHERE workspace_id = ANY (%(ids)s)",
+        {"ids": workspace_ids},
+    )
