@@ -16,11 +16,10 @@ from tenfold.platform.provision import provision
 from tenfold.platform.routes import new_workspace, shown, shown_with_keys
 from tenfold.server import Address
 from tenfold.server import serve as run_server
-from tenfold.storage.clickhouse import ClickHouse
 from tenfold.storage.migrate import drop_postgres, pending
 from tenfold.tenancy import workspaces
 from tenfold.tenancy.scope import Stores
-from tenfold.wiring import Installation, installation, migrate, stores, visit
+from tenfold.wiring import Installation, clickhouse_of, drop_events, installation, migrate, stores, visit
 
 T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tenfold, a multi-tenant engagement platform.")
@@ -50,7 +49,7 @@ def serve(
     if role not in ("all", "api", "worker"):
         raise ConfigurationError("--role: expected all, api or worker")
     with installation(settings.load(data_dir)) as found:
-        run_server(found, Address(host, port), role, lambda url: print(f"ready {url}", flush=True))
+        run_server(found, Address(host, port), role, lambda url: typer.echo(f"ready {url}"))
 
 
 @app.command("migrate")
@@ -79,7 +78,7 @@ def reset(
     with installation(settings.load(data_dir)) as found:
         drop_postgres(found.database_url)
         migrate(found)
-        asyncio.run(_drop_events(found))
+        asyncio.run(drop_events(found.settings))
     typer.echo("everything was dropped")
 
 
@@ -122,19 +121,12 @@ def _with_stores(data_dir: Path, work: Callable[[Stores], Awaitable[T]]) -> T:
     """Run something short with the stores, beside a running server or alone."""
 
     async def run(found: Installation) -> T:
-        clickhouse = ClickHouse(found.settings.clickhouse_url, found.settings.data_dir)
-        async with stores(found, clickhouse, name="cli", size=2) as opened:
+        async with stores(found, clickhouse_of(found.settings), name="cli", size=2) as opened:
             return await work(opened)
 
     with visit(settings.load(data_dir)) as found:
         migrate(found)
         return asyncio.run(run(found))
-
-
-async def _drop_events(found: Installation) -> None:
-    clickhouse = ClickHouse(found.settings.clickhouse_url, found.settings.data_dir)
-    await clickhouse.command("DROP TABLE IF EXISTS events")
-    await clickhouse.close()
 
 
 def _print(value: Any) -> None:

@@ -14,7 +14,7 @@ from tenfold.engagement.events.accept import Acceptor
 from tenfold.http.app import Site, build
 from tenfold.kit.errors import ConfigurationError
 from tenfold.kit.logs import get
-from tenfold.storage.clickhouse import ClickHouse
+from tenfold.tenancy.scope import ClickHouse
 from tenfold.wiring import ENDPOINTS, Installation, Services, migrate, open_clickhouse, stores
 from tenfold.worker import run_worker
 
@@ -74,7 +74,11 @@ async def _serve(found: Installation, address: Address, role: str, ready: Callab
 
 
 async def _api(
-    found: Installation, address: Address, clickhouse: ClickHouse, stopping: asyncio.Event, ready: Callable[[str], None]
+    found: Installation,
+    address: Address,
+    clickhouse: ClickHouse,
+    stopping: asyncio.Event,
+    ready: Callable[[str], None],
 ) -> None:
     async with stores(found, clickhouse, name="api", size=_API_CONNECTIONS) as opened:
         acceptor = Acceptor(opened)

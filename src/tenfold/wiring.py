@@ -1,7 +1,7 @@
 """The composition root: settings in, stores and services out. The architecture on one page."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tenfold.storage import datadir
 from tenfold.storage.clickhouse import ClickHouse
 from tenfold.storage.embedded import EmbeddedPostgres
 from tenfold.storage.migrate import migrate_clickhouse, migrate_postgres
-from tenfold.storage.postgres import Pool
+from tenfold.storage.postgres import Pool, hear
 from tenfold.tenancy.keys import sign
 from tenfold.tenancy.scope import Stores
 
@@ -66,7 +66,7 @@ class Services:
 
 
 @contextlib.contextmanager
-def installation(settings: Settings) -> Iterator[Installation]:
+def installation(settings: Settings) -> Generator[Installation]:
     """The installation, with its embedded PostgreSQL running if it has one; this process holds the data directory.
 
     Raises ConfigurationError when another process has it.
@@ -83,7 +83,7 @@ def installation(settings: Settings) -> Iterator[Installation]:
 
 
 @contextlib.contextmanager
-def visit(settings: Settings) -> Iterator[Installation]:
+def visit(settings: Settings) -> Generator[Installation]:
     """The installation for a short command: beside a server that runs, or by itself when none does."""
     if settings.database_url or not _in_use(settings.data_dir):
         with installation(settings) as found:
@@ -107,7 +107,7 @@ def migrate(found: Installation) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def stores(found: Installation, clickhouse: ClickHouse, *, name: str, size: int) -> AsyncIterator[Stores]:
+async def stores(found: Installation, clickhouse: ClickHouse, *, name: str, size: int) -> AsyncGenerator[Stores]:
     """The stores for one event loop: connections as the app role, and a few as the service role."""
     passwords = found.passwords()
     pools = [
@@ -123,8 +123,25 @@ async def stores(found: Installation, clickhouse: ClickHouse, *, name: str, size
             await pool.close()
 
 
+@contextlib.asynccontextmanager
+async def bells(found: Installation) -> AsyncGenerator[AsyncIterator[str]]:
+    """The kinds of work that other processes tell of, as they come."""
+    async with hear(found.database_url, APP, found.passwords()[APP] or "", "tenfold_work") as heard:
+        yield heard
+
+
+def clickhouse_of(settings: Settings) -> ClickHouse:
+    return ClickHouse(settings.clickhouse_url, settings.data_dir)
+
+
+async def drop_events(settings: Settings) -> None:
+    clickhouse = clickhouse_of(settings)
+    await clickhouse.command("DROP TABLE IF EXISTS events")
+    await clickhouse.close()
+
+
 async def open_clickhouse(settings: Settings) -> ClickHouse:
-    clickhouse = ClickHouse(settings.clickhouse_url, settings.data_dir)
+    clickhouse = clickhouse_of(settings)
     await migrate_clickhouse(clickhouse)
     return clickhouse
 

@@ -13,9 +13,9 @@ from tenfold.engagement.journeys.service import START_TOPIC
 from tenfold.jobs import queue
 from tenfold.jobs.runner import Bells, Step, run_loop
 from tenfold.kit.logs import get
-from tenfold.storage.postgres import hear
 from tenfold.tenancy.scope import Stores
-from tenfold.wiring import APP, Installation
+from tenfold.wiring import Installation
+from tenfold.wiring import bells as bells_of
 
 _log = get("worker")
 _RECONNECT_SECONDS = 1.0
@@ -59,10 +59,9 @@ async def run_worker(found: Installation, stores: Stores) -> None:
 
 async def _listen(found: Installation, bells: Bells) -> None:
     """Ring the bells that other processes and the API name with NOTIFY."""
-    password = found.passwords()[APP] or ""
     while True:
         try:
-            async with hear(found.database_url, APP, password, "tenfold_work") as heard:
+            async with bells_of(found) as heard:
                 for bell in list(bells.events):
                     bells.ring(bell)
                 async for name in heard:

@@ -23,6 +23,7 @@ from tenfold.http.endpoint import Call, Door, Endpoint, Reply, mounts, wire_name
 from tenfold.http.problems import Answered
 from tenfold.http.wire import WireRoute, check_request, parse_query, table
 from tenfold.kit.errors import AppError, Invalid, TooLarge
+from tenfold.kit.jsontypes import as_list, as_object
 from tenfold.kit.logs import get
 from tenfold.tenancy.scope import Scope, Stores
 
@@ -110,7 +111,7 @@ async def _scope(site: Site, door: Door, call: Call, *, admin: bool) -> Scope | 
 
 
 async def _body(request: Request[Any, Any, Any], headers: Mapping[str, str], limit: int) -> bytes:
-    chunks, size = [], 0
+    chunks, size = list[bytes](), 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
@@ -136,7 +137,9 @@ def _parse(raw: bytes, headers: Mapping[str, str]) -> Any:
     if content_type == "text/plain":
         return raw.decode(errors="replace")
     if content_type != "application/json":
-        raise Answered(problems.fastify(415, f"Unsupported Media Type: {content_type}", "FST_ERR_CTP_INVALID_MEDIA_TYPE"))
+        raise Answered(
+            problems.fastify(415, f"Unsupported Media Type: {content_type}", "FST_ERR_CTP_INVALID_MEDIA_TYPE")
+        )
     if not raw:
         message = "Body cannot be empty when content-type is set to 'application/json'"
         raise Answered(problems.fastify(400, message, "FST_ERR_CTP_EMPTY_JSON_BODY"))
@@ -163,10 +166,10 @@ def parse_json(raw: bytes) -> Any:
 def _mended(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    if isinstance(value, dict):
-        return {_mended(key): _mended(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, list):
-        return [_mended(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if (items := as_object(value)) is not None:
+        return {_mended(key): _mended(item) for key, item in items.items()}
+    if (found := as_list(value)) is not None:
+        return [_mended(item) for item in found]
     return value
 
 
@@ -203,4 +206,3 @@ def _with_cors(application: ASGIApp) -> ASGIApp:
         await application(scope, receive, send_with_headers)
 
     return respond
-

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from tenfold.kit.errors import Forbidden, Invalid, Unauthorized
 from tenfold.kit.ids import new_id, try_parse_id
+from tenfold.kit.jsontypes import as_object
 from tenfold.tenancy import workspaces
 from tenfold.tenancy.scope import Actor, Scope, Stores, Workspace
 
@@ -19,9 +20,9 @@ def requested_workspace(body: Any, query: Mapping[str, Any], headers: Mapping[st
 
     Raises Invalid when two differ, or when one is not a UUID.
     """
-    named = [body.get("workspaceId") if isinstance(body, dict) else None]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    named: list[Any] = [(as_object(body) or {}).get("workspaceId")]
     named += [query.get("workspaceId"), query.get("workspace-id"), *(headers.get(name) for name in _HEADERS)]
-    values = {value.lower() for value in named if isinstance(value, str)}  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    values = {value.lower() for value in named if isinstance(value, str)}
     if not values:
         return None
     if len(values) > 1:

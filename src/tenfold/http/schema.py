@@ -8,10 +8,25 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from tenfold.kit.jsontypes import as_list, as_object
 from tenfold.kit.jstext import to_text
 
 KNOWN: Final = frozenset(
-    "$ref type properties required items anyOf allOf enum const format minLength additionalProperties default".split()
+    [
+        "$ref",
+        "type",
+        "properties",
+        "required",
+        "items",
+        "anyOf",
+        "allOf",
+        "enum",
+        "const",
+        "format",
+        "minLength",
+        "additionalProperties",
+        "default",
+    ]
 )
 _UUID = re.compile(r"^(?:urn:uuid:)?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$", re.IGNORECASE)
 _FAILED: Final = object()
@@ -67,27 +82,29 @@ class Validator:
         return value, []
 
     def _array(self, schema: Schema, value: Any, path: str) -> tuple[Any, list[str]]:
-        if "items" not in schema or not isinstance(value, list):
+        found = as_list(value)
+        if "items" not in schema or found is None:
             return value, []
         items: list[Any] = []
-        for index, item in enumerate(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        for index, item in enumerate(found):
             accepted, errors = self.check(schema["items"], item, f"{path}/{index}")
             if errors:
-                return value, errors  # pyright: ignore[reportUnknownVariableType]
+                return value, errors
             items.append(accepted)
         return items, []
 
     def _object(self, schema: Schema, value: Any, path: str) -> tuple[Any, list[str]]:
-        if not isinstance(value, dict):
+        given = as_object(value)
+        if given is None:
             return value, []
         for name in schema.get("required", ()):
-            if name not in value:
-                return value, [f"{path} must have required property '{name}'"]  # pyright: ignore[reportUnknownVariableType]
-        accepted: dict[str, Any] = dict(value)  # pyright: ignore[reportUnknownArgumentType]
+            if name not in given:
+                return value, [f"{path} must have required property '{name}'"]
+        accepted = dict(given)
         for name, part in self._members(schema, accepted):
             accepted[name], errors = self.check(part, accepted[name], f"{path}/{name}")
             if errors:
-                return value, errors  # pyright: ignore[reportUnknownVariableType]
+                return value, errors
         return accepted, []
 
     def _members(self, schema: Schema, value: dict[str, Any]) -> list[tuple[str, Schema]]:
@@ -95,8 +112,8 @@ class Validator:
         members = [(name, part) for name, part in properties.items() if name in value]
         rest = schema.get("additionalProperties")
         if isinstance(rest, Mapping) and rest:
-            members += [(name, rest) for name in value if name not in properties]  # pyright: ignore[reportUnknownVariableType]
-        return members  # pyright: ignore[reportUnknownVariableType]
+            members += [(name, rest) for name in value if name not in properties]
+        return members
 
 
 def _check_text(schema: Schema, value: Any) -> str | None:
@@ -125,8 +142,9 @@ def _coerce(kind: str, value: Any) -> Any:
     """The value as the wanted type, or _FAILED (AJV's table of coercions)."""
     if _IS[kind](value):
         return value
-    if kind != "array" and isinstance(value, list) and len(value) == 1:  # pyright: ignore[reportUnknownArgumentType]
-        return _coerce(kind, value[0])
+    items = as_list(value)
+    if kind != "array" and items is not None and len(items) == 1:
+        return _coerce(kind, items[0])
     return _TO[kind](value)
 
 

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from tenfold.http.schema import Schema, Validator
 from tenfold.kit.errors import Invalid
+from tenfold.kit.jsontypes import as_list, as_object
 
 
 class BadRequest(Invalid):
@@ -72,26 +73,23 @@ def _check(route: WireRoute, part: str, schema: Schema, value: Any) -> Any:
 def _put(target: dict[str, Any], keys: list[str], value: str) -> None:
     head, *rest = keys
     if not rest:
-        target[head] = value if head not in target else [*_as_list(target[head]), value]
+        before = target.get(head)
+        target[head] = value if before is None else [*(as_list(before) or [before]), value]
         return
-    inner = target.setdefault(head, {})
-    if not isinstance(inner, dict):
-        inner = target[head] = dict(enumerate(_as_list(inner)))
-    _put(inner, [rest[0] or str(len(inner)), *rest[1:]], value)  # pyright: ignore[reportUnknownArgumentType]
+    inner = as_object(target.setdefault(head, {}))
+    if inner is None:
+        inner = {str(index): item for index, item in enumerate(as_list(target[head]) or [target[head]])}
+        target[head] = inner
+    _put(inner, [rest[0] or str(len(inner)), *rest[1:]], value)
 
 
 def _lists(value: Any) -> Any:
     """Objects whose keys are all digits were arrays."""
-    if not isinstance(value, dict):
+    found = as_object(value)
+    if found is None:
         return value
-    items: dict[Any, Any] = {key: _lists(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if items and all(str(key).isdigit() for key in items):
-        return list(items.values())
-    return items
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]  # pyright: ignore[reportUnknownVariableType]
+    items = {key: _lists(item) for key, item in found.items()}
+    return list(items.values()) if items and all(key.isdigit() for key in items) else items
 
 
 @cache

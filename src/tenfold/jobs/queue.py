@@ -7,7 +7,7 @@ from uuid import UUID
 from tenfold.jobs import store
 from tenfold.kit.errors import AppError, Unavailable
 from tenfold.kit.logs import get
-from tenfold.storage.postgres import Db, Row
+from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
 from tenfold.tenancy.scope import BatchScope, Scope, Stores
 

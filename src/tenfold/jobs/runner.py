@@ -35,7 +35,7 @@ async def run_loop(name: str, step: Step, bell: asyncio.Event, *, idle: float, g
     while True:
         bell.clear()
         try:
-            while await step() > 0:
+            while await step() > 0:  # noqa: ASYNC110 - the step is the work, not a wait
                 await asyncio.sleep(0)
         except (Unavailable, OperationalError) as error:
             _log.warning("a store is away", loop=name, error=str(error))

@@ -3,17 +3,23 @@
 from datetime import datetime
 from uuid import UUID
 
-from tenfold.storage.postgres import Answer, Db, Row
+from tenfold.storage.db import Answer, Db, Row
 
 
 async def enqueue(
-    db: Db, workspaces: list[UUID], lanes: list[UUID | None], topic: str, payloads: list[bytes], due_at: datetime | None
+    db: Db,
+    workspaces: list[UUID],
+    lanes: list[UUID | None],
+    topic: str,
+    payloads: list[bytes],
+    due_at: datetime | None,
 ) -> None:
     await db.run(
         """
         INSERT INTO jobs (workspace_id, lane, topic, payload, due_at)
         SELECT workspace_id, lane, %(topic)s, payload, COALESCE(%(due_at)s, now())
-        FROM unnest(%(workspaces)s::uuid[], %(lanes)s::uuid[], %(payloads)s::bytea[]) AS new (workspace_id, lane, payload)
+        FROM unnest(%(workspaces)s::uuid[], %(lanes)s::uuid[], %(payloads)s::bytea[])
+          AS new (workspace_id, lane, payload)
         """,
         {"workspaces": workspaces, "lanes": lanes, "topic": topic, "payloads": payloads, "due_at": due_at},
     )

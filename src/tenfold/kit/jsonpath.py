@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from tenfold.kit.errors import Invalid
+from tenfold.kit.jsontypes import as_list, as_object
 
 MISSING: Final = object()
 Step = str | int | None  # a key, an index, or None for a wildcard
@@ -51,23 +52,31 @@ def _step(match: re.Match[str]) -> Step:
 
 
 def _top_level(key: str) -> Callable[[Any], Any]:
-    return lambda value: value.get(key, MISSING) if isinstance(value, dict) else MISSING  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    def read(value: Any) -> Any:
+        found = as_object(value)
+        return MISSING if found is None else found.get(key, MISSING)
+
+    return read
 
 
 def _walk(value: Any, steps: tuple[Step, ...]) -> Any:
     for position, step in enumerate(steps):
         if step is None:
             return _first(value, steps[position + 1 :])
-        if isinstance(step, str) and isinstance(value, dict) and step in value:
-            value = value[step]  # pyright: ignore[reportUnknownVariableType]
-        elif isinstance(step, int) and isinstance(value, list) and -len(value) <= step < len(value):  # pyright: ignore[reportUnknownArgumentType]
-            value = value[step]  # pyright: ignore[reportUnknownVariableType]
-        else:
+        value = _member(value, step)
+        if value is MISSING:
             return MISSING
-    return value  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def _member(value: Any, step: str | int) -> Any:
+    if isinstance(step, str):
+        return (as_object(value) or {}).get(step, MISSING)
+    items = as_list(value) or []
+    return items[step] if -len(items) <= step < len(items) else MISSING
 
 
 def _first(value: Any, rest: tuple[Step, ...]) -> Any:
-    items: list[Any] = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportUnknownArgumentType]
+    items = as_list(value) or list((as_object(value) or {}).values())
     found = (_walk(item, rest) for item in items)
     return next((item for item in found if item is not MISSING), MISSING)

@@ -7,7 +7,10 @@ import json
 import math
 from typing import Any
 
+from tenfold.kit.jsontypes import as_list, as_object
+
 _DIGITS = 21  # from here on JavaScript prints exponents
+_SMALLEST_PLAIN = -6  # and below this power
 
 
 def to_text(value: Any) -> str:
@@ -34,7 +37,7 @@ def number_text(value: float) -> str:
     if not exponent:
         return digits
     power = int(exponent)
-    if -7 <= power < 0:
+    if _SMALLEST_PLAIN <= power < 0:
         return f"{as_float:.{len(digits.replace('-', '').replace('.', '')) - 1 - power}f}"
     return f"{digits.removesuffix('.0')}e{'+' if power > 0 else '-'}{abs(power)}"
 
@@ -47,10 +50,10 @@ def to_json(value: Any) -> str:
 def _printable(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer() and abs(value) < 10**_DIGITS:
         return int(value)
-    if isinstance(value, dict):
-        return {str(key): _printable(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    if isinstance(value, (list, tuple)):
-        return [_printable(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if (found := as_object(value)) is not None:
+        return {key: _printable(item) for key, item in found.items()}
+    if (items := as_list(value)) is not None:
+        return [_printable(item) for item in items]
     return value
 
 

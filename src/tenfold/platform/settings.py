@@ -7,7 +7,7 @@ from tenfold.http.endpoint import Call, Door, Endpoint, Reply
 from tenfold.http.problems import Answered
 from tenfold.kit.clock import now, to_millis
 from tenfold.kit.errors import Conflict
-from tenfold.tenancy import door, workspaces
+from tenfold.tenancy import door, keys, workspaces
 
 
 async def health(_: Call) -> Reply:
@@ -42,7 +42,13 @@ async def post_admin_key(call: Call) -> Reply:
 
 def _write_key(call: Call, key_id: Any, name: str, header: str) -> dict[str, str]:
     workspace_id = str(call.scope.workspace_id)
-    return {"writeKeyName": name, "writeKeyValue": header, "secretId": str(key_id), "workspaceId": workspace_id}
+    value = (keys.parse_basic(header) or ("", ""))[1]
+    return {
+        "writeKeyName": name,
+        "writeKeyValue": value,
+        "secretId": str(key_id),
+        "workspaceId": workspace_id,
+    }
 
 
 ENDPOINTS = [

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, LiteralString, TypeVar
 
 import clickhouse_connect
-from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 
 from tenfold.kit.errors import Unavailable
 
 T = TypeVar("T")
+Client = Any  # the driver's own annotations are partly unknown
 
 
 class ClickHouse:
@@ -26,7 +26,7 @@ class ClickHouse:
         self.embedded = url is None or url.startswith("chdb://")
         self._dsn = url if url and url != "chdb://" else f"chdb://{directory / 'clickhouse'}"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="clickhouse")
-        self._client: Client | None = None
+        self._client: Client = None
 
     async def command(self, statement: str) -> None:
         await self._call(lambda client: client.command(statement))
@@ -65,7 +65,7 @@ class ClickHouse:
             raise Unavailable(f"ClickHouse is away: {error}") from error
 
     def _connect(self) -> Client:
-        client = clickhouse_connect.get_client(dsn=self._dsn)
+        client: Client = clickhouse_connect.get_client(dsn=self._dsn)  # pyright: ignore[reportUnknownMemberType]
         if self.embedded:
             client.command("SET max_threads = 2")
         return client

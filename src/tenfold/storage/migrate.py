@@ -1,4 +1,4 @@
-"""Plain SQL migrations, in order, once each: `migrations/postgres/NNNN_{pre,post}_name.sql`, `clickhouse/NNNN_name.sql`.
+"""Plain SQL migrations, in order, once each: `postgres/NNNN_{pre,post}_name.sql`, `clickhouse/NNNN_name.sql`.
 
 `pre` files may run while the old code still serves (they only add); `post` files run once it is gone.
 Every file runs in one transaction with lock and statement timeouts. A file whose first line is

@@ -4,18 +4,18 @@ The setting is local to the transaction, so nothing of it is left when the conne
 whether the transaction committed, failed or was cancelled. Without it the policies show no row.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from tenfold.kit.errors import Forbidden
-from tenfold.storage.postgres import Db
+from tenfold.storage.db import Db
 from tenfold.tenancy.scope import BatchScope, Scope, Stores
 
 SETTING = "app.current_workspace_id"
 
 
 @asynccontextmanager
-async def workspace(scope: Scope | BatchScope) -> AsyncIterator[Db]:
+async def workspace(scope: Scope | BatchScope) -> AsyncGenerator[Db]:
     """A transaction that sees and writes the scope's workspaces only; commits at the end.
 
     Raises Forbidden for a scope of no workspace, Unavailable when the database is away.
@@ -28,14 +28,14 @@ async def workspace(scope: Scope | BatchScope) -> AsyncIterator[Db]:
 
 
 @asynccontextmanager
-async def queues(stores: Stores) -> AsyncIterator[Db]:
+async def queues(stores: Stores) -> AsyncGenerator[Db]:
     """What is due, across workspaces: ids and times of queue tables, never their content (role `service`)."""
     async with stores.service.transaction(None, "") as db:
         yield db
 
 
 @asynccontextmanager
-async def directory(stores: Stores) -> AsyncIterator[Db]:
+async def directory(stores: Stores) -> AsyncGenerator[Db]:
     """Look a workspace or key up before any is known: only the functions of the directory answer here."""
     async with stores.app.transaction(None, "") as db:
         yield db

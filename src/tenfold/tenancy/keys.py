@@ -58,6 +58,8 @@ def parse_basic(header: str) -> tuple[str, str] | None:
         decoded = base64.b64decode(parts[1]).decode()
     except (ValueError, UnicodeDecodeError):
         return None
+    if decoded.startswith("Basic "):  # a client that took the whole header for the user name
+        return parse_basic(decoded.removesuffix(":"))
     fields = decoded.split(":")
     return (fields[0], fields[1]) if len(fields) > 1 else None
 

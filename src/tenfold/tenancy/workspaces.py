@@ -8,10 +8,10 @@ from uuid import UUID
 
 from psycopg.errors import UniqueViolation
 
-from tenfold.kit.clock import monotonic
+from tenfold.kit.clock import EPOCH, monotonic
 from tenfold.kit.errors import Conflict, Invalid, NotFound
 from tenfold.kit.ids import new_id, try_parse_id
-from tenfold.storage.postgres import Row
+from tenfold.storage.db import Row
 from tenfold.tenancy import door, keys, store
 from tenfold.tenancy.scope import Scope, Stores, Workspace
 
@@ -92,8 +92,8 @@ def plan(new: NewWorkspace, parent: Workspace | None) -> Workspace:
         domain=new.domain,
         test_now=new.test_now,
         definitions_version=1,
-        created_at=datetime.min,
-        updated_at=datetime.min,
+        created_at=EPOCH,
+        updated_at=EPOCH,
     )
 
 

@@ -26,7 +26,7 @@ from tenfold.jobs import queue
 from tenfold.jobs import store as jobs_store
 from tenfold.jobs.queue import Job
 from tenfold.kit.clock import now
-from tenfold.storage.postgres import Db
+from tenfold.storage.db import Db
 from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Scope, Workspace
 
@@ -136,9 +136,7 @@ async def _archived(scope: Scope, conditions: dict[str, Condition], progress: Pr
     )
 
 
-async def _merge(
-    db: Db, workspace: Workspace, conditions: dict[str, Condition], users: list[dict[str, Any]]
-) -> None:
+async def _merge(db: Db, workspace: Workspace, conditions: dict[str, Condition], users: list[dict[str, Any]]) -> None:
     if not users:
         return
     await jobs_store.wait_for_lane(db, PURPOSE, workspace.root_id)

@@ -22,6 +22,7 @@ from tenfold.engagement.audience.operators import Compiled, Moment, Predicate, S
 from tenfold.kit.clock import from_millis, parse_iso, to_millis
 from tenfold.kit.errors import Invalid
 from tenfold.kit.jsonpath import MISSING, parse_path
+from tenfold.kit.jsontypes import as_list
 from tenfold.kit.jstext import to_text
 
 Value = Callable[[States, str], Any]
@@ -83,7 +84,7 @@ class _SegmentCompiler:
         join = _all_of if isinstance(node, model.AndNode) else _any_of
         return join(predicates), conditions
 
-    def _leaf(self, node: model.Node) -> Compiled:
+    def _leaf(self, node: model.Node) -> Compiled:  # noqa: PLR0911 - one line for each kind of node
         match node:
             case model.TraitNode():
                 return compile_trait(node)
@@ -133,11 +134,11 @@ def _never(_: States, __: Moment) -> bool:
 
 def _all_of(predicates: list[Predicate]) -> Predicate:
     """Every child is asked, so that each can say when it changes."""
-    return lambda states, moment: all([predicate(states, moment) for predicate in predicates])
+    return lambda states, moment: False not in [predicate(states, moment) for predicate in predicates]
 
 
 def _any_of(predicates: list[Predicate]) -> Predicate:
-    return lambda states, moment: any([predicate(states, moment) for predicate in predicates])
+    return lambda states, moment: True in [predicate(states, moment) for predicate in predicates]
 
 
 def _performed(node: model.PerformedNode) -> Compiled:
@@ -197,8 +198,8 @@ def _includes(node: model.IncludesNode) -> Compiled:
 
     def holds(states: States, _: Moment) -> bool:
         state = states.get(key)
-        items: Any = state[2] if state else None
-        return isinstance(items, list) and any(to_text(item) == node.item for item in items)  # pyright: ignore[reportUnknownVariableType]
+        items = as_list(state[2]) if state else None
+        return items is not None and any(to_text(item) == node.item for item in items)
 
     return holds, [condition]
 
@@ -220,7 +221,7 @@ def _tests(conditions: list[model.PropertyCondition]) -> tuple[Test, ...]:
 
 def _test(condition: model.PropertyCondition) -> Test:
     operator: Any = condition.operator
-    kind = type(operator).__struct_config__.tag
+    kind: str = operator.__struct_config__.tag
     if kind not in _TESTABLE:
         raise Invalid(f"operator {kind} cannot be used on an event's property")
     parse_path(condition.path)
@@ -281,7 +282,11 @@ def _many_value(definition: model.PerformedManyProperty) -> tuple[Value, list[Co
         entries = [entry for key in keys for entry in states.get(key) or ()]
         newest = sorted(entries, key=lambda entry: entry[:2], reverse=True)
         shown = [
-            {"event": name, "timestamp": from_millis(time).strftime("%Y-%m-%dT%H:%M:%S"), "properties": properties}
+            {
+                "event": name,
+                "timestamp": from_millis(time).strftime("%Y-%m-%dT%H:%M:%S"),
+                "properties": properties,
+            }
             for time, _, name, properties in newest
         ]
         return shown or MISSING

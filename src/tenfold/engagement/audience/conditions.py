@@ -11,12 +11,12 @@ import base64
 import hashlib
 from bisect import insort
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
 from tenfold.kit.jsonpath import MISSING, compile_path
-from tenfold.kit.jstext import to_json, to_text, to_number
+from tenfold.kit.jstext import to_json, to_number, to_text
 
 State = Any
 _HISTORY_LIMIT: Final = 1_000
@@ -27,7 +27,7 @@ class Test(msgspec.Struct, frozen=True, rename="camel"):
     """A condition on a property of an event."""
 
     path: str
-    operator: Literal["Equals", "NotEquals", "Exists", "NotExists", "GreaterThanOrEqual", "LessThan"]
+    operator: str  # one of _OPERATORS
     value: str | float = ""
 
     def holds(self, properties: Any) -> bool:
@@ -176,7 +176,7 @@ class Times(msgspec.Struct, frozen=True, tag="times"):
     def observe(self, state: State, properties: Any, time: int, ordinal: int, event: Any) -> State:  # noqa: ARG002
         if not all(test.holds(properties) for test in self.where):
             return state
-        times = list(state or ())
+        times: list[int] = list(state or ())
         insort(times, time)
         return times
 

@@ -17,7 +17,7 @@ from tenfold.engagement.events import store as events_store
 from tenfold.engagement.events.model import Event, Folded, identity, ordinal, pack_folded, unpack
 from tenfold.jobs import store as jobs_store
 from tenfold.kit.clock import now
-from tenfold.storage.postgres import Db, Row
+from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
 from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Stores, Workspace

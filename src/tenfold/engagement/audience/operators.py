@@ -131,7 +131,8 @@ def _has_been(path: str, operator: model.HasBeen) -> Compiled:
 def _since(entries: State, wanted: str) -> int | None:
     """When the trait became what it is, if that is the wanted value."""
     since = None
-    for time, _, text in reversed(entries or ()):
+    known: list[tuple[int, int, str | None]] = entries or []
+    for time, _, text in reversed(known):
         if text != wanted:
             break
         since = time

@@ -11,7 +11,7 @@ from tenfold.engagement.audience.profile_store import UserFilter
 from tenfold.engagement.events import archive_store
 from tenfold.kit.errors import Invalid
 from tenfold.kit.ids import try_parse_id
-from tenfold.storage.postgres import Row
+from tenfold.storage.db import Row
 from tenfold.tenancy import door, workspaces
 from tenfold.tenancy.scope import BatchScope, Scope
 
@@ -111,9 +111,7 @@ async def _names(db: Any, scope: BatchScope) -> dict[str, str]:
 
 
 def _shown(row: Row, names: dict[str, str]) -> dict[str, Any]:
-    properties = {
-        key: {"name": names[key], "value": value} for key, value in row["properties"].items() if key in names
-    }
+    properties = {key: {"name": names[key], "value": value} for key, value in row["properties"].items() if key in names}
     segments = [{"id": str(key), "name": names[str(key)]} for key in row["segments"] if str(key) in names]
     return {"id": row["user_id"], "properties": properties, "segments": segments}
 

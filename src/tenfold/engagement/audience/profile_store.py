@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
-from tenfold.storage.postgres import Answer, Db, Row
+from tenfold.storage.db import Answer, Db, Row
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from tenfold.engagement.audience import store
 from tenfold.engagement.audience.program import Program, build
-from tenfold.storage.postgres import Db
+from tenfold.storage.db import Db
 from tenfold.tenancy.scope import Workspace
 
 _KEPT = 20_000

@@ -9,7 +9,7 @@ from tenfold.http.problems import Answered
 from tenfold.http.requests import optional_id, wanted_id, wanted_ids
 from tenfold.kit.clock import to_millis
 from tenfold.kit.errors import Conflict
-from tenfold.storage.postgres import Row
+from tenfold.storage.db import Row
 
 
 async def put_segment(call: Call) -> Reply:

@@ -11,12 +11,22 @@ from tenfold.engagement.audience import backfill, compiler, model, profile_store
 from tenfold.engagement.audience.conditions import Condition, key_of, to_spec
 from tenfold.kit.errors import Conflict, Invalid, NotFound
 from tenfold.kit.ids import new_id
-from tenfold.storage.postgres import Db, Row
+from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
 from tenfold.tenancy.scope import Scope
 
 PROTECTED = frozenset({"id", "anonymousId"})
-_DEFAULTS = ("email", "phone", "deviceToken", "firstName", "lastName", "language", "accountManager", "latLon", "timezone")
+_DEFAULTS = (
+    "email",
+    "phone",
+    "deviceToken",
+    "firstName",
+    "lastName",
+    "language",
+    "accountManager",
+    "latLon",
+    "timezone",
+)
 
 
 @dataclass(frozen=True, slots=True)

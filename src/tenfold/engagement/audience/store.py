@@ -5,7 +5,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from tenfold.storage.postgres import Answer, Db, Row
+from tenfold.storage.db import Answer, Db, Row
 
 
 async def definitions(db: Db, workspace_ids: list[UUID]) -> list[Answer]:
@@ -33,10 +33,16 @@ async def add_conditions(db: Db, workspace_id: UUID, keys: list[str], specs: lis
     return await db.all(
         """
         INSERT INTO conditions (workspace_id, key, spec, status)
-        SELECT %(workspace_id)s, key, spec, %(status)s FROM unnest(%(keys)s::text[], %(specs)s::jsonb[]) AS new (key, spec)
+        SELECT %(workspace_id)s, key, spec, %(status)s
+        FROM unnest(%(keys)s::text[], %(specs)s::jsonb[]) AS new (key, spec)
         ON CONFLICT DO NOTHING RETURNING key
         """,
-        {"workspace_id": workspace_id, "keys": keys, "specs": [Jsonb(spec) for spec in specs], "status": status},
+        {
+            "workspace_id": workspace_id,
+            "keys": keys,
+            "specs": [Jsonb(spec) for spec in specs],
+            "status": status,
+        },
     )
 
 
@@ -103,9 +109,7 @@ async def delete_property(db: Db, workspace_id: UUID, property_id: UUID) -> Row 
     )
 
 
-async def list_segments(
-    db: Db, workspace_id: UUID, ids: list[UUID] | None, resource_type: str | None
-) -> list[Row]:
+async def list_segments(db: Db, workspace_id: UUID, ids: list[UUID] | None, resource_type: str | None) -> list[Row]:
     return await db.all(
         """
         SELECT * FROM segments WHERE workspace_id = %(workspace_id)s

@@ -1,13 +1,12 @@
 """Windows that pass: profiles whose time has come are evaluated again, without any event."""
 
-
 from tenfold.engagement.audience import fold, profile_store
 from tenfold.engagement.audience.folding import PURPOSE
 from tenfold.engagement.audience.programs import Programs
 from tenfold.engagement.audience.writer import Writes, by_id, now_of
 from tenfold.jobs import store as jobs_store
 from tenfold.kit.clock import now
-from tenfold.storage.postgres import Db, Row
+from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
 from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Stores
@@ -53,5 +52,3 @@ def drop_stale_wakes(profile: fold.Profile, present: int) -> None:
     """A wake of a segment that is paused or gone would come again and again."""
     for segment in [segment for segment, due in profile.wakes.items() if due <= present]:
         del profile.wakes[segment]
-
-

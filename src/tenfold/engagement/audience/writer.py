@@ -14,7 +14,7 @@ from tenfold.engagement.audience.program import Program
 from tenfold.engagement.events.model import Folded
 from tenfold.jobs import queue
 from tenfold.kit.clock import from_millis, to_millis
-from tenfold.storage.postgres import Db
+from tenfold.storage.db import Db
 from tenfold.tenancy.scope import Workspace
 
 _JSON = msgspec.json.Encoder()

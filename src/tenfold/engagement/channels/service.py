@@ -8,7 +8,7 @@ from uuid import UUID
 from tenfold.engagement.channels import store
 from tenfold.kit.errors import Invalid
 from tenfold.kit.ids import new_id
-from tenfold.storage.postgres import Db
+from tenfold.storage.db import Db
 from tenfold.tenancy import door, keys
 from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Scope
@@ -49,9 +49,7 @@ async def add(db: Db, scope: Scope, config: dict[str, Any], *, as_default: bool)
         await store.set_default(db, scope.workspace_id, kind=kind, provider_id=None, from_address=None)
 
 
-async def choose_default(
-    scope: Scope, *, kind: str | None, provider_id: UUID | None, from_address: str | None
-) -> None:
+async def choose_default(scope: Scope, *, kind: str | None, provider_id: UUID | None, from_address: str | None) -> None:
     """Raises Invalid when there is no such provider."""
     async with door.workspace(scope) as db:
         await store.clear_default(db, scope.workspace_id)
@@ -72,9 +70,7 @@ async def load(scope: BatchScope, db: Db, workspaces: list[UUID]) -> dict[UUID, 
     for row in await store.providers(db, workspaces):
         workspace, name = row["workspace_id"], _SECRET_NAMES[row["type"]]
         plain = keys.unseal(scope.stores.secret, workspace, name, sealed[workspace, name])
-        found[workspace].append(
-            EmailProvider(row["type"], json.loads(plain), row["is_default"], row["from_address"])
-        )
+        found[workspace].append(EmailProvider(row["type"], json.loads(plain), row["is_default"], row["from_address"]))
     return found
 
 

@@ -4,7 +4,6 @@ Whether a failed attempt may be repeated depends on where it failed: before the 
 have been accepted; after that, without an answer, it may have been.
 """
 
-import asyncio
 import contextlib
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -95,7 +94,7 @@ async def _transmit(client: aiosmtplib.SMTP, email: Email) -> Outcome:
         response = await client.data(_mime(email).as_bytes())
     except aiosmtplib.SMTPResponseException as error:
         return _failed(error, Verdict.FAILED if error.code >= _PERMANENT else Verdict.RETRY)
-    except (aiosmtplib.SMTPException, OSError, asyncio.TimeoutError) as error:
+    except (TimeoutError, aiosmtplib.SMTPException, OSError) as error:
         return _failed(error, Verdict.DOUBTFUL)
     return Outcome(Verdict.SENT, {"messageId": f"<{_message_id(email)}>", "response": response.message[:200]})
 

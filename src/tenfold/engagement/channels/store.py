@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from tenfold.storage.postgres import Db, Row
+from tenfold.storage.db import Db, Row
 
 
 async def upsert(db: Db, workspace_id: UUID, kind: str, provider_id: UUID) -> Row | None:

@@ -13,7 +13,8 @@ from tenfold.engagement.events.model import Internal
 from tenfold.engagement.subscriptions.service import is_subscribed
 from tenfold.engagement.templates.render import Context, RenderError, render
 from tenfold.kit.errors import Invalid
-from tenfold.storage.postgres import Row
+from tenfold.kit.jsontypes import as_object
+from tenfold.storage.db import Row
 
 _IDENTIFIERS = {"Email": "email", "Sms": "phone", "MobilePush": "deviceToken", "Webhook": "id"}
 
@@ -82,7 +83,8 @@ def _subscription(inputs: Inputs) -> Refused | None:
     kind = inputs.group["type"]
     action = "Unsubscribe" if kind == "OptOut" else None
     return Refused(
-        Internal.MESSAGE_SKIPPED, {"type": "SubscriptionState", "action": action, "subscriptionGroupType": kind}
+        Internal.MESSAGE_SKIPPED,
+        {"type": "SubscriptionState", "action": action, "subscriptionGroupType": kind},
     )
 
 
@@ -118,13 +120,14 @@ def _webhook(inputs: Inputs, template: Mapping[str, Any]) -> Prepared | Refused:
     if not isinstance(to, (str, int, float)) or to == "":
         return _missing(key)
     try:
-        body = json.loads(rendered)
+        body: Any = json.loads(rendered)
     except ValueError as error:
         raise Invalid(f"the body is not JSON: {error}") from error
-    if not isinstance(body, dict) or not isinstance(body.get("config"), dict):  # pyright: ignore[reportUnknownMemberType]
+    whole = as_object(body) or {}
+    config = as_object(whole.get("config"))
+    if config is None:
         raise Invalid("the body needs an object `config`")
-    config: dict[str, Any] = body["config"]
-    secret: dict[str, Any] = body.get("secret") or {}  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    secret = as_object(whole.get("secret")) or {}
     content = WebhookRequest(str(inputs.message_id), config, secret)
     return Prepared(content, None, {"type": "Webhook", "to": str(to), "request": config}, str(to), None)
 

@@ -9,7 +9,7 @@ from tenfold.http.endpoint import Call, Door, Endpoint, Reply
 from tenfold.kit.clock import iso, parse_loosely
 from tenfold.kit.errors import Invalid
 from tenfold.kit.ids import constant_id, try_parse_id
-from tenfold.storage.postgres import Row
+from tenfold.storage.db import Row
 from tenfold.tenancy import door
 
 _DEFAULT_LIMIT, _MOST = 20, 1000
@@ -66,13 +66,14 @@ def filters(call: Call) -> dict[str, Any]:
 
 def resource(row: Row) -> dict[str, Any]:
     """A delivery as the wire shows it."""
-    variant = {key: value for key, value in (row["variant"] or {}).items() if key != "triggeringMessageId"}
-    optional = {
+    recorded: dict[str, Any] = row["variant"] or {}
+    variant = {key: value for key, value in recorded.items() if key != "triggeringMessageId"}
+    optional: dict[str, Any] = {
         "journeyId": row["journey_id"] and str(row["journey_id"]),
         "broadcastId": row["broadcast_id"] and str(row["broadcast_id"]),
-        "triggeringMessageId": (row["variant"] or {}).get("triggeringMessageId"),
+        "triggeringMessageId": recorded.get("triggeringMessageId"),
     }
-    return {
+    shown: dict[str, Any] = {
         "status": row["status"],
         "variant": variant,
         "sentAt": iso(row["sent_at"]),
@@ -81,7 +82,8 @@ def resource(row: Row) -> dict[str, Any]:
         "isAnonymous": False,
         "originMessageId": str(row["id"]),
         "templateId": str(row["template_id"]),
-    } | {name: value for name, value in optional.items() if value is not None}
+    }
+    return shown | {name: value for name, value in optional.items() if value is not None}
 
 
 def _id(text: str | None) -> Any:

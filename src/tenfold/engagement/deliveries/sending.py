@@ -27,7 +27,7 @@ from tenfold.engagement.templates import store as templates_store
 from tenfold.kit.clock import now
 from tenfold.kit.errors import Unavailable
 from tenfold.kit.ids import new_id
-from tenfold.storage.postgres import Db, Row
+from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
 from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Stores, Workspace
@@ -152,7 +152,11 @@ async def _inputs(scope: BatchScope, db: Db, rows: list[Row]) -> list[tuple[Row,
     for row in rows:
         owner, intent = row["workspace_id"], unpack(row["intent"])
         profile = profiles.get((owner, row["user_id"]))
-        stored = {names[owner, key]: value for key, value in (profile or {"properties": {}})["properties"].items() if (owner, key) in names}
+        stored = {
+            names[owner, key]: value
+            for key, value in (profile or {"properties": {}})["properties"].items()
+            if (owner, key) in names
+        }
         inputs = Inputs(
             owner,
             row["id"],
@@ -168,5 +172,3 @@ async def _inputs(scope: BatchScope, db: Db, rows: list[Row]) -> list[tuple[Row,
         )
         result.append((row, inputs))
     return result
-
-

@@ -16,7 +16,7 @@ from tenfold.engagement.events import service as events
 from tenfold.engagement.events.model import Event, EventType, Internal
 from tenfold.jobs import queue
 from tenfold.kit.clock import now
-from tenfold.storage.postgres import Db, Row
+from tenfold.storage.db import Db, Row
 from tenfold.tenancy.scope import Workspace
 
 _LONGEST_PAUSE = 3600

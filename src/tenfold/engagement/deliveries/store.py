@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from tenfold.engagement.deliveries.model import NewMessage, pack
-from tenfold.storage.postgres import Answer, Db, Row
+from tenfold.storage.db import Answer, Db, Row
 
 
 async def insert(db: Db, messages: list[NewMessage]) -> None:

@@ -13,7 +13,7 @@ from tenfold.engagement.events.model import Folded, unpack_folded
 from tenfold.kit.clock import from_millis
 from tenfold.kit.ids import new_id
 from tenfold.kit.jstext import to_json
-from tenfold.storage.postgres import Row
+from tenfold.storage.db import Row
 from tenfold.tenancy import door
 from tenfold.tenancy.scope import BatchScope, Stores
 

@@ -1,12 +1,10 @@
 """SQL of the archive. Every statement is bound to the scope's workspace."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import Any, LiteralString
 
+from tenfold.engagement.events.query import Query
 from tenfold.tenancy.scope import Scope
-
-if TYPE_CHECKING:
-    from tenfold.engagement.events.search import Query
 
 _MATCH: LiteralString = """
     workspace_id = {workspace_id:UUID}
@@ -22,7 +20,7 @@ _MATCH: LiteralString = """
 """
 
 
-async def find(scope: Scope, query: "Query") -> list[dict[str, Any]]:
+async def find(scope: Scope, query: Query) -> list[dict[str, Any]]:
     return await scope.stores.clickhouse.query(
         "SELECT message_id, type, event, user_id, anonymous, anonymous_id, processing_time, event_time, properties,"
         f" context FROM events WHERE {_MATCH}"
@@ -31,7 +29,7 @@ async def find(scope: Scope, query: "Query") -> list[dict[str, Any]]:
     )
 
 
-async def count(scope: Scope, query: "Query") -> int:
+async def count(scope: Scope, query: Query) -> int:
     rows = await scope.stores.clickhouse.query(
         f"SELECT count() AS found FROM events WHERE {_MATCH}", _bound(scope, query)
     )
@@ -62,7 +60,14 @@ async def property_names(scope: Scope) -> dict[str, list[str]]:
 
 
 async def stream_users(
-    scope: Scope, *, types: list[str], names: list[str], prefixes: list[str], until: int, after: str, limit: int
+    scope: Scope,
+    *,
+    types: list[str],
+    names: list[str],
+    prefixes: list[str],
+    until: int,
+    after: str,
+    limit: int,
 ) -> list[dict[str, Any]]:
     """The next users after `after` with events of these kinds up to the ordinal, each with those events in order."""
     return await scope.stores.clickhouse.query(
@@ -95,5 +100,5 @@ async def delete_users(scope: Scope, user_ids: list[str]) -> None:
     )
 
 
-def _bound(scope: Scope, query: "Query") -> dict[str, Any]:
+def _bound(scope: Scope, query: Query) -> dict[str, Any]:
     return {**asdict(query), "workspace_id": scope.workspace_id}

@@ -10,6 +10,7 @@ import msgspec
 
 from tenfold.engagement.events.model import Event, EventType, Internal
 from tenfold.kit.clock import parse_iso, to_millis
+from tenfold.kit.jsontypes import as_list, as_object
 
 
 class Item(msgspec.Struct, rename="camel"):
@@ -82,10 +83,10 @@ def plain(value: Any) -> Any:
         return value.replace("\x00", "\ufffd")
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return float(value) if abs(value) < 10**308 else None
-    if isinstance(value, dict):
-        return {plain(key): plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, list):
-        return [plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if (found := as_object(value)) is not None:
+        return {plain(key): plain(item) for key, item in found.items()}
+    if (items := as_list(value)) is not None:
+        return [plain(item) for item in items]
     return value
 
 

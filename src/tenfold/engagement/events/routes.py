@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from tenfold.engagement.events import decode, search
 from tenfold.engagement.events.model import EventType
+from tenfold.engagement.events.query import Query
 from tenfold.http.app import parse_json
 from tenfold.http.endpoint import Call, Door, Endpoint, Reply
 from tenfold.http.wire import check_request, table
@@ -32,7 +33,7 @@ async def alias(_: Call) -> Reply:
 
 
 async def list_events(call: Call) -> Reply:
-    return Reply(200, await search.find(call.scope, search.Query.of(call.query)))
+    return Reply(200, await search.find(call.scope, Query.of(call.query)))
 
 
 async def traits(call: Call) -> Reply:

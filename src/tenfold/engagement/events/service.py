@@ -5,7 +5,7 @@ from uuid import UUID
 
 from tenfold.engagement.events import store
 from tenfold.engagement.events.model import Event, pack
-from tenfold.storage.postgres import Db
+from tenfold.storage.db import Db
 
 
 async def record(db: Db, lanes: Mapping[UUID, UUID], events: Mapping[UUID, list[Event]]) -> None:

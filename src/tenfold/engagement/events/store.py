@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from tenfold.storage.postgres import Answer, Db, Row
+from tenfold.storage.db import Answer, Db, Row
 
 COLUMNS = (
     "workspace_id", "user_id", "ordinal", "message_id", "type", "event", "event_time", "processing_time",
@@ -76,9 +76,7 @@ async def remember(db: Db, workspaces: list[UUID], ids: list[UUID]) -> Answer:
     )
 
 
-async def queue_archive(
-    db: Db, workspaces: list[UUID], seqs: list[int], sizes: list[int], events: list[bytes]
-) -> None:
+async def queue_archive(db: Db, workspaces: list[UUID], seqs: list[int], sizes: list[int], events: list[bytes]) -> None:
     await db.run(
         """
         INSERT INTO archive_queue (workspace_id, seq, size, events)
@@ -164,5 +162,3 @@ async def forget_ids(db: Db, workspace_id: UUID, ids: list[UUID]) -> None:
         "DELETE FROM event_ids WHERE workspace_id = %(workspace_id)s AND id = ANY (%(ids)s)",
         {"workspace_id": workspace_id, "ids": ids},
     )
-
-

@@ -21,7 +21,7 @@ from tenfold.engagement.journeys.step import Effects, World, step
 from tenfold.kit.clock import from_millis, iso, now
 from tenfold.kit.ids import named_id, new_id, try_parse_id
 from tenfold.kit.jsonpath import MISSING
-from tenfold.storage.postgres import Db, Row
+from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
 from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Stores, Workspace

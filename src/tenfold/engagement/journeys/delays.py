@@ -14,7 +14,10 @@ _SECONDS_BELOW = 1e12  # a smaller number is Unix seconds, a greater one millise
 
 
 def end_of(
-    variant: SecondDelay | LocalTimeDelay | UserPropertyDelay, now: int, properties: Mapping[str, Any], by_id: Mapping[str, Any]
+    variant: SecondDelay | LocalTimeDelay | UserPropertyDelay,
+    now: int,
+    properties: Mapping[str, Any],
+    by_id: Mapping[str, Any],
 ) -> int:
     """Epoch milliseconds at which the delay is over; `now` for one that does not apply."""
     match variant:

@@ -25,7 +25,7 @@ from tenfold.jobs import store as jobs_store
 from tenfold.jobs.queue import Job
 from tenfold.kit.clock import from_millis, now
 from tenfold.kit.ids import new_id
-from tenfold.storage.postgres import Db, Row
+from tenfold.storage.db import Db, Row
 from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Scope, Workspace
 
@@ -171,7 +171,9 @@ async def _append(db: Db, events: list[tuple[UUID, Folded]], lanes: dict[UUID, U
     for row in rows:
         path = paths.get((row["journey_id"], row["version"]))
         run = model.unpack(row["state"])
-        mine = [folded for owner, folded in events if owner == row["workspace_id"] and folded.event.user == row["user_id"]]
+        mine = [
+            folded for owner, folded in events if owner == row["workspace_id"] and folded.event.user == row["user_id"]
+        ]
         new = [folded for folded in mine if path and _belongs(folded, run, path, row["key"])]
         if new:
             run.events += new
@@ -187,7 +189,10 @@ def _belongs(folded: Folded, run: Run, path: str, key: str) -> bool:
 
 async def _key_paths(db: Db, rows: list[Row]) -> dict[tuple[UUID, int], str | None]:
     answer = await store.versions(
-        db, [row["workspace_id"] for row in rows], [row["journey_id"] for row in rows], [row["version"] for row in rows]
+        db,
+        [row["workspace_id"] for row in rows],
+        [row["journey_id"] for row in rows],
+        [row["version"] for row in rows],
     )
     return {
         (row["journey_id"], row["version"]): row["definition"]["entryNode"].get("key") for row in await answer.rows()
@@ -199,6 +204,10 @@ async def _go_on(db: Db, moved: list[tuple[Row, bytes]], lanes: dict[UUID, UUID]
         return
     owners: list[Any] = [row["workspace_id"] for row, _ in moved]
     await run_store.due_now(
-        db, owners, [row["id"] for row, _ in moved], [lanes[owner] for owner in owners], [state for _, state in moved]
+        db,
+        owners,
+        [row["id"] for row, _ in moved],
+        [lanes[owner] for owner in owners],
+        [state for _, state in moved],
     )
     await run_store.notify(db)

@@ -62,7 +62,7 @@ def _newest(name: str, path: str, conditions: list[audience.PropertyEquals], eve
     return MISSING
 
 
-def _holds(condition: audience.PropertyCondition, properties: Any) -> bool:
+def _holds(condition: audience.PropertyCondition, properties: Any) -> bool:  # noqa: PLR0911 - one line an operator
     """JavaScript's view: strict equality, numbers by Number()."""
     value = compile_path(condition.path)(properties)
     present = value is not MISSING and value is not None and value != ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from tenfold.storage.postgres import Answer, Db, Row
+from tenfold.storage.db import Answer, Db, Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from tenfold.engagement.journeys import model, run_store, store
 from tenfold.jobs import queue
 from tenfold.kit.errors import Conflict, Invalid, NotFound
 from tenfold.kit.ids import new_id, try_parse_id
-from tenfold.storage.postgres import Db, Row
+from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
 from tenfold.tenancy.scope import Scope
 
@@ -139,14 +139,15 @@ async def _check_segments(db: Db, scope: Scope, definition: model.Definition) ->
         raise Invalid(violation["message"], type="ConstraintViolation", violations=[violation])
 
 
-async def _after_change(
-    db: Db, scope: Scope, row: dict[str, Any], definition: model.Definition, before: Row
-) -> None:
+async def _after_change(db: Db, scope: Scope, row: dict[str, Any], definition: model.Definition, before: Row) -> None:
     if row["status"] != "Running":
         return
     entry = definition.entry_node
-    segments = waited_segments(definition) | ({entry.segment} if isinstance(entry, model.SegmentEntry) else set())
-    events = set() if isinstance(entry, model.SegmentEntry) else {"*" if entry.key else entry.event}
+    segments, events = waited_segments(definition), set[str]()
+    if isinstance(entry, model.SegmentEntry):
+        segments.add(entry.segment)
+    else:
+        events.add("*" if entry.key else entry.event)
     await audience.watch(db, scope, row["id"], segments, events)
     if before.get("status") == "Paused":
         await run_store.resume(db, scope.workspace_id, row["id"], scope.workspace.root_id)

@@ -49,7 +49,10 @@ def _nodes(
             case model.MessageNode():
                 shown[node.id] = _message(sent.get(key, {}), node.variant.get("type", "Email"))
             case model.DelayNode():
-                shown[node.id] = {"type": "DelayNodeStats", "proportions": {"childEdge": _percent(visits, visits)}}
+                shown[node.id] = {
+                    "type": "DelayNodeStats",
+                    "proportions": {"childEdge": _percent(visits, visits)},
+                }
             case model.WaitForNode():
                 through = sum(passed.get((row["id"], child.id), 0) for child in node.segment_children)
                 share = {"segmentChildEdge": _percent(min(through, visits), visits)}

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from tenfold.storage.postgres import Answer, Db, Row
+from tenfold.storage.db import Answer, Db, Row
 
 
 async def find(db: Db, workspace_id: UUID, journey_id: UUID | None, name: str | None) -> Row | None:
@@ -99,7 +99,9 @@ async def versions(db: Db, workspaces: list[UUID], journeys: list[UUID], numbers
     )
 
 
-async def count_visits(db: Db, workspaces: list[UUID], journeys: list[UUID], nodes: list[str], visits: list[int]) -> None:
+async def count_visits(
+    db: Db, workspaces: list[UUID], journeys: list[UUID], nodes: list[str], visits: list[int]
+) -> None:
     await db.run(
         """
         INSERT INTO journey_counts (workspace_id, journey_id, node_id, visits)

@@ -9,7 +9,7 @@ from tenfold.http.requests import optional_id
 from tenfold.kit.clock import to_millis
 from tenfold.kit.errors import Conflict
 from tenfold.kit.ids import try_parse_id
-from tenfold.storage.postgres import Row
+from tenfold.storage.db import Row
 
 
 async def put(call: Call) -> Reply:

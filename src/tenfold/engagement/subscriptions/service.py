@@ -15,7 +15,7 @@ from tenfold.engagement.events.model import Event, EventType, Internal
 from tenfold.engagement.subscriptions import store
 from tenfold.kit.errors import Conflict, Invalid
 from tenfold.kit.ids import constant_id, named_id, new_id
-from tenfold.storage.postgres import Db, Row
+from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
 from tenfold.tenancy.scope import Scope
 
@@ -31,7 +31,7 @@ async def upsert(scope: Scope, wanted: dict[str, Any], *, create_only: bool = Fa
         before = await store.find(db, scope.workspace_id, wanted.get("id"), wanted.get("name", ""))
         if before and create_only:
             raise Conflict(f"a subscription group named {before['name']!r} exists already")
-        row = {
+        row: dict[str, Any] = {
             "id": wanted.get("id") or (before or {}).get("id") or new_id(),
             "name": wanted.get("name") or (before or {}).get("name"),
             "type": wanted["type"],
@@ -52,7 +52,12 @@ async def add_defaults(db: Db, scope: Scope) -> None:
     """The groups that every workspace begins with. For a workspace that is being made."""
     for channel, name in _DEFAULTS:
         group_id = named_id(scope.workspace_id, name)
-        row = {"id": group_id, "name": f"{scope.workspace.name} - {channel}", "type": "OptOut", "channel": channel}
+        row = {
+            "id": group_id,
+            "name": f"{scope.workspace.name} - {channel}",
+            "type": "OptOut",
+            "channel": channel,
+        }
         await store.upsert(db, scope.workspace_id, row)
         for segment in _segments(group_id, "OptOut"):
             await audience.add_ready_segment(db, scope, segment)

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from tenfold.storage.postgres import Db, Row
+from tenfold.storage.db import Db, Row
 
 
 async def upsert(db: Db, workspace_id: UUID, row: dict[str, Any]) -> Row | None:

@@ -1,4 +1,4 @@
-"""The layouts that templates may build on: `base-email` (blocks style, content), `markdown-email` (block md-content)."""
+"""The layouts to build on: `base-email` (blocks style, content) and `markdown-email` (block md-content)."""
 
 _BASE = """<!DOCTYPE html>
 <html lang="en">

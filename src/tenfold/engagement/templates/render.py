@@ -84,6 +84,10 @@ def _to_html(field_name: str, text: str) -> str:
         raise RenderError(f"MJML: {error}", field=field_name) from error
 
 
+def _markdown(text: object) -> str:
+    return _MARKDOWN.render(str(text))
+
+
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> BoundTemplate:
     return _environment().from_string(text)
@@ -92,7 +96,7 @@ def _parse(text: str) -> BoundTemplate:
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     environment = _Environment(undefined=FalsyStrictUndefined, loader=DictLoader(LAYOUTS))
-    environment.add_filter("markdown", lambda text: _MARKDOWN.render(str(text)))
+    environment.add_filter("markdown", _markdown)
     for tag in (_Layout, BlockTag, *LINK_TAGS):
         environment.add_tag(tag)
     return environment

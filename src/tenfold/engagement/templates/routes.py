@@ -9,7 +9,7 @@ from tenfold.http.problems import Answered
 from tenfold.http.requests import optional_id, wanted_id, wanted_ids
 from tenfold.kit.clock import to_millis
 from tenfold.kit.errors import Conflict
-from tenfold.storage.postgres import Row
+from tenfold.storage.db import Row
 
 
 async def put(call: Call) -> Reply:
@@ -48,11 +48,12 @@ async def render(call: Call) -> Reply:
 
 
 def resource(row: Row) -> dict[str, Any]:
-    shown = {
+    written: dict[str, Any] = row["definition"] or row["draft"] or {}
+    shown: dict[str, Any] = {
         "workspaceId": str(row["workspace_id"]),
         "id": str(row["id"]),
         "name": row["name"],
-        "type": (row["definition"] or row["draft"] or {}).get("type", "Email"),
+        "type": written.get("type", "Email"),
         "createdAt": to_millis(row["created_at"]),
         "updatedAt": to_millis(row["updated_at"]),
     }

@@ -9,7 +9,7 @@ from tenfold.engagement.templates import store
 from tenfold.engagement.templates.render import Context, RenderError, render
 from tenfold.kit.errors import Conflict, Invalid, NotFound
 from tenfold.kit.ids import new_id
-from tenfold.storage.postgres import Row
+from tenfold.storage.db import Row
 from tenfold.tenancy import door
 from tenfold.tenancy.scope import Scope
 

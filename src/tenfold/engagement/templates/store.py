@@ -5,7 +5,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from tenfold.storage.postgres import Db, Row
+from tenfold.storage.db import Db, Row
 
 
 async def find(db: Db, workspace_id: UUID, template_id: UUID | None, name: str) -> Row | None:
