@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from tenfold.http.app import Site, build
 from tenfold.kit.errors import ConfigurationError
 from tenfold.kit.logs import get
 from tenfold.tenancy.scope import ClickHouse
-from tenfold.wiring import ENDPOINTS, Installation, Services, migrate, open_clickhouse, stores
+from tenfold.wiring import ENDPOINTS, Installation, Services, clickhouse_of, migrate, stores
 from tenfold.worker import run_worker
 
 _log = get("server")
 _WATCH_SECONDS = 0.5
+_SWITCH_SECONDS = 0.0005  # the API must not wait long for the worker to let go of the interpreter
 _API_CONNECTIONS, _WORKER_CONNECTIONS = 12, 12
 
 
@@ -46,6 +48,7 @@ def serve(found: Installation, address: Address, role: str, ready: Callable[[str
     """Run until SIGTERM or SIGINT, then finish what is in flight and return."""
     bound = address.check_free()
     migrate(found)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     asyncio.run(_serve(found, bound, role, ready))
 
 
@@ -54,7 +57,7 @@ async def _serve(found: Installation, address: Address, role: str, ready: Callab
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
-    clickhouse = await open_clickhouse(found.settings)
+    clickhouse = clickhouse_of(found.settings)
     worker = WorkerThread(found, clickhouse) if role in ("all", "worker") else None
     try:
         if worker:

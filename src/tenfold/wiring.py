@@ -22,7 +22,7 @@ from tenfold.platform.settings import ENDPOINTS as SETTINGS
 from tenfold.storage import datadir
 from tenfold.storage.clickhouse import ClickHouse
 from tenfold.storage.embedded import EmbeddedPostgres
-from tenfold.storage.migrate import migrate_clickhouse, migrate_postgres
+from tenfold.storage.migrate import clickhouse_schema, migrate_postgres
 from tenfold.storage.postgres import Pool, hear
 from tenfold.tenancy.keys import sign
 from tenfold.tenancy.scope import Stores
@@ -131,19 +131,13 @@ async def bells(found: Installation) -> AsyncGenerator[AsyncIterator[str]]:
 
 
 def clickhouse_of(settings: Settings) -> ClickHouse:
-    return ClickHouse(settings.clickhouse_url, settings.data_dir)
+    return ClickHouse(settings.clickhouse_url, settings.data_dir, clickhouse_schema())
 
 
 async def drop_events(settings: Settings) -> None:
     clickhouse = clickhouse_of(settings)
     await clickhouse.command("DROP TABLE IF EXISTS events")
     await clickhouse.close()
-
-
-async def open_clickhouse(settings: Settings) -> ClickHouse:
-    clickhouse = clickhouse_of(settings)
-    await migrate_clickhouse(clickhouse)
-    return clickhouse
 
 
 def _in_use(directory: Path) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 
 from tenfold.engagement.audience import backfill, signals, waking
-from tenfold.engagement.audience.folding import Folder
+from tenfold.engagement.audience.folding import FOLDS_AT_ONCE, Folder
 from tenfold.engagement.deliveries.model import OUTCOME_TOPIC
 from tenfold.engagement.deliveries.sending import Sender
 from tenfold.engagement.events.archive import archive_once
@@ -45,7 +45,8 @@ async def run_worker(found: Installation, stores: Stores) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_listen(found, bells))
-            loop("inbox", fold, idle=5)
+            for _ in range(FOLDS_AT_ONCE):
+                group.create_task(run_loop("fold", fold, bells.of("inbox"), idle=5))
             loop("archive", lambda: archive_once(stores), idle=5, gather=0.2)
             loop("wake", lambda: waking.wake_once(stores, folder.programs), idle=1)
             loop("runs", lambda: advancing.advance_once(stores), idle=1)

@@ -53,7 +53,7 @@ def _body(error: AppError) -> Any:
         return None
     if isinstance(error, Unauthorized):
         return {"message": error.message}
-    return {**error.data, "message": error.message}
+    return {**{name: value for name, value in error.data.items() if name != "empty"}, "message": error.message}
 
 
 def _problem(error: AppError) -> Reply:

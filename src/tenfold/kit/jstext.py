@@ -5,6 +5,7 @@ Source: ECMA-262, Number::toString and JSON.stringify.
 
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 from tenfold.kit.jsontypes import as_list, as_object
@@ -32,7 +33,7 @@ def number_text(value: float) -> str:
     if not math.isfinite(as_float):
         return "NaN" if math.isnan(as_float) else ("Infinity" if as_float > 0 else "-Infinity")
     if as_float.is_integer() and abs(as_float) < 10**_DIGITS:
-        return str(int(as_float))
+        return f"{Decimal(repr(as_float)):.0f}" if as_float else "0"
     digits, _, exponent = repr(as_float).partition("e")
     if not exponent:
         return digits

@@ -8,6 +8,7 @@ import structlog
 
 
 def configure(level: str = "INFO", stream: TextIO = sys.stderr) -> None:
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of every pipeline that an error ends
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

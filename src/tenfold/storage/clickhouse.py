@@ -20,9 +20,10 @@ Client = Any  # the driver's own annotations are partly unknown
 
 
 class ClickHouse:
-    """A client that any event loop of the process may use."""
+    """A client that any event loop of the process may use. It connects when first used, and makes the schema then."""
 
-    def __init__(self, url: str | None, directory: Path) -> None:
+    def __init__(self, url: str | None, directory: Path, schema: Sequence[str]) -> None:
+        self._schema = schema
         self.embedded = url is None or url.startswith("chdb://")
         self._dsn = url if url and url != "chdb://" else f"chdb://{directory / 'clickhouse'}"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="clickhouse")
@@ -66,6 +67,6 @@ class ClickHouse:
 
     def _connect(self) -> Client:
         client: Client = clickhouse_connect.get_client(dsn=self._dsn)  # pyright: ignore[reportUnknownMemberType]
-        if self.embedded:
-            client.command("SET max_threads = 2")
+        for statement in self._schema:
+            client.command(statement)
         return client

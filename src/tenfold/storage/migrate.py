@@ -14,7 +14,6 @@ import psycopg
 from psycopg import sql
 
 from tenfold.kit.errors import ConfigurationError
-from tenfold.storage.clickhouse import ClickHouse
 
 _LOCK = 7_310_461_190  # any number, the same in every process
 _TIMEOUTS = "SET lock_timeout = '5s'; SET statement_timeout = '10min'"
@@ -64,18 +63,17 @@ def migrate_postgres(url: str, passwords: Mapping[str, str | None]) -> list[str]
     return [migration.name for migration in todo]
 
 
-async def migrate_clickhouse(clickhouse: ClickHouse) -> None:
-    """Every statement is `IF NOT EXISTS`: running it again changes nothing."""
-    for migration in known("clickhouse"):
-        for statement in _statements(migration.text):
-            await clickhouse.command(statement)
+def clickhouse_schema() -> list[str]:
+    """The statements that make the archive. Each is `IF NOT EXISTS`: running it again changes nothing."""
+    return [statement for migration in known("clickhouse") for statement in _statements(migration.text)]
 
 
 def drop_postgres(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS tenancy CASCADE")
         connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
+        connection.execute("CREATE SCHEMA public AUTHORIZATION pg_database_owner")
+        connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
 
 
 def _done(connection: psycopg.Connection) -> dict[str, str]:

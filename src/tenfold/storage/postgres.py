@@ -4,9 +4,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import LiteralString
 
+import msgspec
 from psycopg import AsyncConnection, OperationalError, sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.array import ListBinaryDumper
+from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from tenfold.kit.errors import Unavailable
@@ -27,6 +30,7 @@ class Pool:
             min_size=1,
             max_size=size,
             open=False,
+            configure=_configure,
             timeout=_POOL_WAIT_SECONDS,
         )
 
@@ -49,6 +53,13 @@ class Pool:
                 yield Db(connection)
         except (PoolTimeout, OperationalError) as error:
             raise Unavailable(f"PostgreSQL is away or busy: {error}") from error
+
+
+async def _configure(connection: AsyncConnection[DictRow]) -> None:
+    """Arrays travel in binary, JSON is read and written by msgspec: several times faster than the defaults."""
+    connection.adapters.register_dumper(list, ListBinaryDumper)
+    set_json_loads(msgspec.json.decode, connection)
+    set_json_dumps(msgspec.json.encode, connection)
 
 
 @asynccontextmanager

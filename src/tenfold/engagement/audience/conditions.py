@@ -219,6 +219,16 @@ def from_spec(spec: Any) -> Condition:
     return msgspec.convert(spec, Condition)
 
 
+_KNOWN: Final[dict[str, Condition]] = {}
+
+
+def known_condition(key: str, spec: Any) -> Condition:
+    """The condition of a key: one object for all workspaces, since the key names the content."""
+    if key not in _KNOWN:
+        _KNOWN[key] = from_spec(spec)
+    return _KNOWN[key]
+
+
 def _newer(one: State, other: State) -> State:
     if one is None or other is None:
         return one or other

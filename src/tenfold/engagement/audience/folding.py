@@ -4,6 +4,7 @@ An event leaves the inbox in the transaction that applies it, so a crash at any 
 waiting or applied, never both. Events of one lane are folded by one worker at a time, in order.
 """
 
+import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -23,10 +24,12 @@ from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Stores, Workspace
 
 PURPOSE = "fold"
+FOLDS_AT_ONCE = 2
 _NO_LANE = UUID(int=0)
 _LANES = 128
 _PER_LANE = 100
 _MOST_EVENTS = 3_000
+_SMALLEST_TURN = 64
 UserKey = tuple[UUID, str]
 
 
@@ -49,33 +52,47 @@ class _Batch:
 
 
 class Folder:
-    """One folding worker: its place in the round of lanes and its compiled programs."""
+    """One folding worker: its place in the round of lanes and its compiled programs.
+
+    `fold_once` may run several times at once: while one batch waits for the database, another is computed.
+    """
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._after = _NO_LANE
+        self._busy: set[UUID] = set()
+        self._claiming = asyncio.Lock()
         self.programs = Programs()
 
     async def fold_once(self) -> int:
         """Fold the next micro-batch; the number of events, 0 when nothing waits."""
-        rows = await self._claim()
+        async with self._claiming:
+            rows = await self._claim()
+            lanes = {row["lane"] for row in rows}
+            self._busy |= lanes
         if not rows:
             return 0
-        scope = BatchScope(self._stores, frozenset(row["workspace_id"] for row in rows))
-        async with door.workspace(scope) as db:
-            held = await jobs_store.lock_lanes(db, PURPOSE, list({row["lane"] for row in rows}))
-            mine = [row for row in rows if row["lane"] in held]
-            return await self._fold(db, mine) if mine else 0
+        try:
+            scope = BatchScope(self._stores, frozenset(row["workspace_id"] for row in rows))
+            async with door.workspace(scope) as db:
+                held = await jobs_store.lock_lanes(db, PURPOSE, list(lanes))
+                mine = [row for row in rows if row["lane"] in held]
+                return await self._fold(db, mine) if mine else 0
+        finally:
+            self._busy -= lanes
 
     async def _claim(self) -> list[Row]:
+        """Rows to take now, of lanes that no other batch of this worker has in hand."""
         async with door.queues(self._stores) as db:
             rows = await events_store.peek_inbox(db, after=self._after, lanes=_LANES, per_lane=_PER_LANE)
             if not rows and self._after != _NO_LANE:
                 self._after = _NO_LANE
                 rows = await events_store.peek_inbox(db, after=self._after, lanes=_LANES, per_lane=_PER_LANE)
         lanes = {row["lane"] for row in rows}
-        self._after = max(lanes) if len(lanes) == _LANES else _NO_LANE
-        return share(rows, _MOST_EVENTS)
+        taken = share([row for row in rows if row["lane"] not in self._busy], _MOST_EVENTS)
+        last = max((row["lane"] for row in taken), default=_NO_LANE)
+        self._after = last if len(lanes) == _LANES or last < max(lanes, default=_NO_LANE) else _NO_LANE
+        return taken
 
     async def _fold(self, db: Db, rows: list[Row]) -> int:
         workspace_ids, seqs = [row["workspace_id"] for row in rows], [row["seq"] for row in rows]
@@ -94,9 +111,10 @@ class Folder:
 
 
 def share(rows: list[Row], most: int) -> list[Row]:
-    """Of what waits, the rows to take now: every lane gets the same number of events, what is left over goes round.
+    """Of what waits, the rows to take now: lane after lane, each the same number of events, what is left goes round.
 
-    `rows` has the lanes one after another, each in its order. A lane gets one row at least.
+    `rows` has the lanes one after another, each in its order. Few events for each of many lanes would make
+    batches costly, so a lane's turn is 64 events at least; lanes that find no room have theirs in the next batch.
     """
     queues: dict[UUID, list[Row]] = defaultdict(list)
     for row in rows:
@@ -104,8 +122,10 @@ def share(rows: list[Row], most: int) -> list[Row]:
     taken: list[Row] = []
     left = most
     while queues and left > 0:
-        quantum = max(left // len(queues), 1)
+        quantum = max(left // len(queues), _SMALLEST_TURN)
         for lane in list(queues):
+            if left <= 0:
+                break
             part = _quantum(queues[lane], quantum)
             taken += part
             left -= sum(row["size"] for row in part)
@@ -125,18 +145,18 @@ def _quantum(rows: list[Row], quantum: int) -> list[Row]:
 
 async def _fresh(db: Db, rows: list[Row], workspaces: dict[UUID, Workspace], number: int) -> _Batch:
     """The events of these inbox rows that were never seen before, noted as seen."""
-    waiting: dict[tuple[UUID, UUID], tuple[Workspace, Event, int]] = {}
+    waiting: dict[tuple[int, bytes], tuple[Workspace, Event, int]] = {}
     for row in rows:
         workspace = workspaces[row["workspace_id"]]
-        received = now_of(workspace, row["received_at"])
+        received, owner = now_of(workspace, row["received_at"]), row["workspace_id"].int
         for event in unpack(row["events"]):
-            waiting.setdefault((workspace.workspace_id, identity(event)), (workspace, event, received))
-    keys = sorted(waiting)
-    answer = await events_store.remember(db, [key[0] for key in keys], [key[1] for key in keys])
-    new = {(row["workspace_id"], row["id"]) for row in await answer.rows()}
+            waiting.setdefault((owner, identity(event)), (workspace, event, received))
+    owners = [workspace.workspace_id for workspace, _, _ in waiting.values()]
+    answer = await events_store.remember(db, owners, [key[1] for key in waiting])
+    seen = {row["nth"] for row in await answer.rows()}
     batch, real = _Batch(number), now()
-    for key, (workspace, event, received) in waiting.items():
-        if key in new:
+    for nth, (workspace, event, received) in enumerate(waiting.values(), start=1):
+        if nth not in seen:
             batch.add(workspace, event, received, now_of(workspace, real))
     return batch
 

@@ -2,17 +2,24 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
+from uuid import UUID
+
+import msgspec
 
 from tenfold.engagement.audience import compiler, model
 from tenfold.engagement.audience.compiler import Value
-from tenfold.engagement.audience.conditions import Condition, from_spec, key_of
+from tenfold.engagement.audience.conditions import Condition, key_of, known_condition
 from tenfold.engagement.audience.operators import Predicate
 from tenfold.kit.errors import Invalid
 from tenfold.kit.logs import get
 
 _log = get("audience")
 _MATCHES_KEPT = 10_000
+_COMPILED_KEPT = 100_000  # workspaces often have the same definitions; what is equal is compiled once
+_PERSONAL = (b"RandomBucket", b"Manual")  # nodes whose meaning depends on the segment's id or name
+_ANY = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,7 @@ def build(
     found_properties, found_segments = list(properties), list(segments)
     return Program(
         version=version,
-        live={row["key"]: from_spec(row["spec"]) for row in rows if row["status"] != "pending"},
+        live={row["key"]: known_condition(row["key"], row["spec"]) for row in rows if row["status"] != "pending"},
         properties=[item for row in found_properties if (item := _property(row)) and item.keys <= ready],
         segments=[item for row in found_segments if (item := _segment(row)) and item.keys <= ready],
         known=frozenset(str(row["id"]) for row in (*found_properties, *found_segments)),
@@ -102,20 +109,34 @@ def _property(row: Mapping[str, Any]) -> Property | None:
     if row["status"] != "Running":
         return None
     try:
-        value, conditions = compiler.compile_property(model.parse_property(row["definition"]))
+        value, keys = _compiled_property(msgspec.json.encode(row["definition"]))
     except Invalid as error:
         _log.error("user property cannot be computed", property=str(row["id"]), error=error.message)
         return None
-    return Property(str(row["id"]), row["name"], value, frozenset(map(key_of, conditions)))
+    return Property(str(row["id"]), row["name"], value, keys)
 
 
 def _segment(row: Mapping[str, Any]) -> Segment | None:
     if row["status"] != "Running":
         return None
+    text = msgspec.json.encode(row["definition"])
+    personal = any(kind in text for kind in _PERSONAL)
     try:
-        definition = model.parse_segment(row["definition"])
-        holds, conditions = compiler.compile_segment(row["id"], row["name"], definition)
+        holds, keys = _compiled_segment(text, row["id"] if personal else _ANY, row["name"] if personal else "")
     except Invalid as error:
         _log.error("segment cannot be computed", segment=str(row["id"]), error=error.message)
         return None
-    return Segment(str(row["id"]), holds, frozenset(map(key_of, conditions)))
+    return Segment(str(row["id"]), holds, keys)
+
+
+@lru_cache(maxsize=_COMPILED_KEPT)
+def _compiled_property(text: bytes) -> tuple[Value, frozenset[str]]:
+    value, conditions = compiler.compile_property(model.parse_property(msgspec.json.decode(text)))
+    return value, frozenset(map(key_of, conditions))
+
+
+@lru_cache(maxsize=_COMPILED_KEPT)
+def _compiled_segment(text: bytes, segment_id: UUID, name: str) -> tuple[Predicate, frozenset[str]]:
+    definition = model.parse_segment(msgspec.json.decode(text))
+    holds, conditions = compiler.compile_segment(segment_id, name, definition)
+    return holds, frozenset(map(key_of, conditions))

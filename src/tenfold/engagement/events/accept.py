@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tenfold.engagement.events import store
+from tenfold.engagement.events.decode import keepable
 from tenfold.engagement.events.model import Event, pack
 from tenfold.kit.errors import AppError, Unavailable
 from tenfold.kit.logs import get
@@ -50,7 +51,8 @@ class Acceptor:
             raise Unavailable("too many requests are waiting; try again in a moment")
         done = asyncio.get_running_loop().create_future()
         workspace = scope.workspace
-        self._waiting.append(_Request(workspace.workspace_id, workspace.root_id, len(events), pack(events), done))
+        packed = _pack(events)
+        self._waiting.append(_Request(workspace.workspace_id, workspace.root_id, len(events), packed, done))
         self._wake.set()
         await done
 
@@ -95,6 +97,13 @@ class Acceptor:
                 [request.events for request in batch],
             )
             await store.notify(db)
+
+
+def _pack(events: list[Event]) -> bytes:
+    try:
+        return pack(events)
+    except OverflowError:
+        return pack([keepable(event) for event in events])
 
 
 def _fail(batch: list[_Request], error: Exception) -> None:

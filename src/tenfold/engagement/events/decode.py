@@ -77,6 +77,11 @@ def events_of(batch: Batch) -> list[Event]:
     return [event for item in batch.batch for event in _events(item, {**shared, **item.context})]
 
 
+def keepable(event: Event) -> Event:
+    """The event with values that every store can keep."""
+    return msgspec.structs.replace(event, properties=plain(event.properties), context=plain(event.context))
+
+
 def plain(value: Any) -> Any:
     """JSON values that every store can keep: no NUL characters, no whole numbers beyond 64 bits."""
     if isinstance(value, str):

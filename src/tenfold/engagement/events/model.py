@@ -3,7 +3,6 @@
 import hashlib
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -66,10 +65,10 @@ class Folded(msgspec.Struct, array_like=True):
     event: Event
 
 
-def identity(event: Event) -> UUID:
+def identity(event: Event) -> bytes:
     """The key under which a message counts once: 16 bytes of the SHA-256 of its id and part."""
     text = f"{event.part}:{event.message_id}" if event.part else event.message_id
-    return UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
+    return hashlib.sha256(text.encode()).digest()[:16]
 
 
 _PACKER = msgspec.msgpack.Encoder()

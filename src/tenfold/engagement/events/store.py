@@ -64,13 +64,17 @@ async def next_fold(db: Db) -> Answer:
     return await db.send("SELECT nextval('fold_seq') AS number")
 
 
-async def remember(db: Db, workspaces: list[UUID], ids: list[UUID]) -> Answer:
-    """Note message ids as seen; returns those that were new."""
+async def remember(db: Db, workspaces: list[UUID], ids: list[bytes]) -> Answer:
+    """Note message ids as seen; returns the positions (from 1) of those that had been seen before."""
     return await db.send(
         """
-        INSERT INTO event_ids (workspace_id, id)
-        SELECT * FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[])
-        ON CONFLICT DO NOTHING RETURNING workspace_id, id
+        WITH given AS (
+          SELECT * FROM unnest(%(workspaces)s::uuid[], %(ids)s::bytea[]) WITH ORDINALITY AS g (workspace_id, id, nth)
+        ), new AS (
+          INSERT INTO event_ids (workspace_id, id) SELECT workspace_id, id FROM given
+          ON CONFLICT DO NOTHING RETURNING workspace_id, id
+        )
+        SELECT given.nth FROM given LEFT JOIN new USING (workspace_id, id) WHERE new.id IS NULL
         """,
         {"workspaces": workspaces, "ids": ids},
     )

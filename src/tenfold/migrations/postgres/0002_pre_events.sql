@@ -18,7 +18,7 @@ SELECT tenancy.let_service_peek('inbox', 'workspace_id', 'seq', 'lane', 'size', 
 -- A message id seen is never counted again. The id is kept as the first 16 bytes of its SHA-256.
 CREATE TABLE event_ids (
   workspace_id uuid NOT NULL REFERENCES workspaces ON DELETE CASCADE,
-  id uuid NOT NULL,
+  id bytea NOT NULL,
   PRIMARY KEY (workspace_id, id)
 );
 SELECT tenancy.protect('event_ids', 'SELECT', 'INSERT', 'DELETE');

@@ -1,0 +1,1 @@
+"""The benchmarks: real stores, real processes, ratios against a stated baseline."""

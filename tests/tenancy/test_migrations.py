@@ -1,0 +1,56 @@
+"""The recorded schema is what the migrations make, and a changed migration is refused."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tenfold.kit.errors import ConfigurationError
+from tenfold.storage import migrate
+from tenfold.storage.embedded import _BIN, EmbeddedPostgres
+
+SNAPSHOT = Path(__file__).parents[2] / "src" / "tenfold" / "migrations" / "postgres" / "schema.snapshot"
+ROLES = {"tenfold_app": "a", "tenfold_service": "b", "tenfold_directory": None}
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    running = EmbeddedPostgres(tmp_path_factory.mktemp("migrations"))
+    running.start()
+    yield running
+    running.stop()
+
+
+def dump(postgres: EmbeddedPostgres) -> str:
+    command = [str(_BIN / "pg_dump"), postgres.url, "--schema-only", "--no-comments", "--restrict-key=snapshot"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return "\n".join(line for line in text.splitlines() if line and not line.startswith("--")) + "\n"
+
+
+def test_the_snapshot_is_what_a_replay_makes(postgres: EmbeddedPostgres) -> None:
+    assert migrate.migrate_postgres(postgres.url, ROLES)
+    assert migrate.migrate_postgres(postgres.url, ROLES) == []
+    made = dump(postgres)
+    if not SNAPSHOT.exists():
+        SNAPSHOT.write_text(made)
+    assert made == SNAPSHOT.read_text(), "delete the snapshot, run this test and commit what it writes"
+
+
+def test_a_migration_changed_after_it_ran_is_refused(
+    postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate.migrate_postgres(postgres.url, ROLES)
+    assert migrate.pending(postgres.url) == []
+    changed = [migrate.Migration(item.name, item.text + "-- edited") for item in migrate.known("postgres")]
+    monkeypatch.setattr(migrate, "known", lambda _: changed)
+    with pytest.raises(ConfigurationError, match="was changed after it ran"):
+        migrate.pending(postgres.url)
+
+
+def test_reset_leaves_nothing_and_the_schema_can_be_made_again(postgres: EmbeddedPostgres) -> None:
+    migrate.migrate_postgres(postgres.url, ROLES)
+    migrate.drop_postgres(postgres.url)
+    assert len(migrate.pending(postgres.url)) == len(migrate.known("postgres"))
+    assert migrate.migrate_postgres(postgres.url, ROLES)
+    assert dump(postgres) == SNAPSHOT.read_text()
