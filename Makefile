@@ -12,7 +12,7 @@ help: ## what can be made
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@if command -v npm >/dev/null 2>&1; then npm ci --prefix tests/node --silent --no-audit --no-fund || true; fi
+	@if command -v npm >/dev/null 2>&1; then npm ci --prefix demo/node --silent --no-audit --no-fund || true; fi
 	@touch $@
 
 setup: .venv/ready ## install what is locked into .venv
