@@ -5,11 +5,14 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
+from tenfold.bench.suite import BENCHES
+from tenfold.bench.suite import run as run_benches
 from tenfold.kit import logs, settings
 from tenfold.kit.errors import AppError, ConfigurationError
 from tenfold.platform.provision import provision
@@ -80,6 +83,26 @@ def reset(
         migrate(found)
         asyncio.run(drop_events(found.settings))
     typer.echo("everything was dropped")
+
+
+@app.command()
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(help="Which ones; all when none is named.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results there, too.")] = None,
+) -> None:
+    """Run the benchmarks: fold, accept, steady, idle."""
+    if unknown := set(names or ()) - BENCHES.keys():
+        raise ConfigurationError(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    report = run_benches(names or [], lambda text: typer.echo(text, err=True))
+    for line in report.lines:
+        sign = ">=" if line.at_least else "<="
+        asked = f"{sign} {line.target:g}"
+        typer.echo(
+            f"{line.bench:<8}{line.workspaces:>7}  {line.name:<30}{line.value:>10g} {line.unit:<12}{asked:>10}"
+            f"{line.ratio:>8g}"
+        )
+    if json_file:
+        json_file.write_text(json.dumps([{**asdict(line), "ratio": line.ratio} for line in report.lines], indent=1))
 
 
 @workspace_app.command("create")

@@ -14,17 +14,16 @@ from tenfold.tenancy import door
 from tenfold.tenancy.scope import BatchScope, Stores
 
 _PER_REQUEST = 10
-_USERS = 20
 _CHUNK = 250
 
 
-async def backlog(stores: Stores, workspaces: list[UUID], events: int, seed: int) -> None:
+async def backlog(stores: Stores, workspaces: list[UUID], events: int, seed: int, users: int) -> None:
     """Put events into the inbox, spread evenly, ten to a request."""
     dice = random.Random(seed)  # noqa: S311 - a benchmark's dice
     requests = [workspaces[number % len(workspaces)] for number in range(events // _PER_REQUEST)]
     for start in range(0, len(requests), _CHUNK):
         ids = requests[start : start + _CHUNK]
-        payloads = [pack([fill.event(dice, _USERS) for _ in range(_PER_REQUEST)]) for _ in ids]
+        payloads = [pack([fill.event(dice, users) for _ in range(_PER_REQUEST)]) for _ in ids]
         async with door.workspace(BatchScope(stores, frozenset(ids))) as db:
             await events_store.insert_inbox(db, ids, ids, [_PER_REQUEST] * len(ids), payloads)
 
@@ -36,12 +35,12 @@ async def _drain(folder: Folder) -> int:
     return folded
 
 
-async def measure(stores: Stores, workspaces: list[UUID], events: int) -> dict[str, Any]:
+async def measure(stores: Stores, workspaces: list[UUID], events: int, users: int) -> dict[str, Any]:
     """Fold a backlog with one worker: first with new users, then again with known ones."""
     folder = Folder(stores)
     result: dict[str, Any] = {"workspaces": len(workspaces), "events": events}
     for seed, name in enumerate(("first", "again")):
-        await backlog(stores, workspaces, events, seed)
+        await backlog(stores, workspaces, events, seed, users)
         started = monotonic()
         folded = sum(await asyncio.gather(*(_drain(folder) for _ in range(FOLDS_AT_ONCE))))
         result[name] = round(folded / (monotonic() - started))

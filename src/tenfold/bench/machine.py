@@ -1,0 +1,75 @@
+"""The machine's side of a benchmark: a server process, what it costs, a mail server."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenfold.kit.errors import Unavailable
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_STAT_UTIME, _STAT_STIME = 11, 12  # after the command's name, proc(5)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that is up: where, and as which process."""
+
+    url: str
+    pid: int
+    started_in: float
+
+
+@contextmanager
+def serving(directory: Path) -> Generator[Running]:
+    """`tenfold serve` on a data directory, stopped at the end."""
+    started = time.monotonic()
+    command = [sys.executable, "-m", "tenfold", "serve", "--data-dir", str(directory), "--port", "0"]
+    environment = {**os.environ, "LOG_LEVEL": "WARNING"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - ourselves
+    try:
+        line = process.stdout.readline().split() if process.stdout else []
+        if line[:1] != ["ready"]:
+            raise Unavailable("the server did not start")
+        yield Running(line[1], process.pid, round(time.monotonic() - started, 2))
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process and all below it, so far."""
+    return sum(_cpu(found) for found in _family(pid))
+
+
+def resident_mib(pid: int) -> int:
+    """Private and shared memory of a process alone, in MiB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+
+def _family(pid: int) -> list[int]:
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [int(item) for task in tasks for item in (task / "children").read_text().split()]
+    except OSError:
+        return []
+    return [pid, *(found for child in children for found in _family(child))]
+
+
+def _cpu(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[_STAT_UTIME]) + int(fields[_STAT_STIME])) / _TICKS
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value below which `share` of the values lie, in milliseconds for seconds given; 0 for none."""
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000, 1) if ordered else 0.0

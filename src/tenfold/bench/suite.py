@@ -1,0 +1,163 @@
+"""The benchmarks by name. Each prepares its own installation and says what it measured beside what is asked of it."""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from tenfold.bench import fill, folding, load, machine, probes
+from tenfold.kit import settings
+from tenfold.tenancy.scope import Stores
+from tenfold.wiring import clickhouse_of, installation, migrate, stores
+
+_SIZES = (100, 2_000, 10_000)
+_USERS_IN_ALL = 40_000
+_FOLDED, _ACCEPT_RATE, _ACCEPT_SECONDS = 60_000, 6_000, 10
+_STEADY_RATE, _STEADY_SECONDS, _PROBES_A_SECOND = 1_000, 15, 5
+_IDLE_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One measure: its value, what is asked (`>=` or `<=` a target), and the ratio of the two (1 or more is good)."""
+
+    bench: str
+    workspaces: int
+    name: str
+    value: float
+    unit: str
+    target: float
+    at_least: bool = False
+
+    @property
+    def ratio(self) -> float:
+        if not self.value or not self.target:
+            return 0.0
+        return round(self.value / self.target if self.at_least else self.target / self.value, 2)
+
+
+@dataclass(slots=True)
+class Report:
+    lines: list[Line] = field(default_factory=list[Line])
+
+    def at_least(self, bench: str, size: int, name: str, value: float, unit: str, target: float) -> None:
+        self.lines.append(Line(bench, size, name, value, unit, target, at_least=True))
+
+    def at_most(self, bench: str, size: int, name: str, value: float, unit: str, target: float) -> None:
+        self.lines.append(Line(bench, size, name, value, unit, target))
+
+
+def run(names: list[str], tell: Callable[[str], None]) -> Report:
+    """Run the benchmarks named, or all."""
+    report = Report()
+    for name in names or list(BENCHES):
+        for size in _SIZES:
+            if name == "idle" and size != max(_SIZES):
+                continue
+            tell(f"{name} with {size} workspaces ...")
+            with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as directory:
+                BENCHES[name](Path(directory), size, report)
+    return report
+
+
+def fold(directory: Path, size: int, report: Report) -> None:
+    """A backlog folded by one worker process: with users seen for the first time, then with known ones."""
+
+    async def work(opened: Stores) -> dict[str, Any]:
+        made = await fill.workspaces(opened, size)
+        return await folding.measure(opened, made, _FOLDED, max(2, _USERS_IN_ALL // size))
+
+    measured = _prepared(directory, work)
+    report.at_least("fold", size, "new users", measured["first"], "events/s", 10_000)
+    report.at_least("fold", size, "known users", measured["again"], "events/s", 10_000)
+
+
+def accept(directory: Path, size: int, report: Report) -> None:
+    """Batches of 100 over HTTP while the worker folds them, sender and server on the same cores."""
+    made = _prepared(directory, lambda opened: fill.workspaces(opened, size))
+    with machine.serving(directory) as server:
+        sent = asyncio.run(_accepted(server.url, made, max(2, _USERS_IN_ALL // size)))
+        report.at_most("accept", size, "start on an existing directory", server.started_in, "s", 5)
+    report.at_least("accept", size, "accepted", round(sent.rate), "events/s", 5_000)
+    report.at_most("accept", size, "request p99", machine.percentile(sent.seconds, 0.99), "ms", 200)
+    report.at_most("accept", size, "refused", sent.refused, "requests", 0)
+
+
+def steady(directory: Path, size: int, report: Report) -> None:
+    """1,000 events a second, and probes beside them."""
+    made = _prepared(directory, lambda opened: fill.workspaces(opened, size))
+    with machine.serving(directory) as server, probes.mail_server() as (port, arrivals):
+        key = (directory / "platform.key").read_text().strip()
+        users = max(2, _USERS_IN_ALL // size)
+        prober, sent = asyncio.run(_steadily(server.url, key, port, made, users, arrivals))
+        memory = machine.resident_mib(server.pid)
+    mails = [arrivals[user] - at for user, at in prober.sent.items() if user in arrivals]
+    report.at_least("steady", size, "accepted", round(sent.rate), "events/s", _STEADY_RATE * 0.98)
+    report.at_most("steady", size, "membership p50", machine.percentile(prober.visible, 0.5), "ms", 1000)
+    report.at_most("steady", size, "membership p99", machine.percentile(prober.visible, 0.99), "ms", 1000)
+    report.at_most("steady", size, "mail p99", machine.percentile(mails, 0.99), "ms", 2000)
+    report.at_least("steady", size, "mails of probes", len(mails), "mails", len(prober.sent))
+    report.at_most("steady", size, "memory of the server", memory, "MiB", 2048)
+
+
+def idle(directory: Path, size: int, report: Report) -> None:
+    """What a server with nothing to do costs."""
+    _prepared(directory, lambda opened: fill.workspaces(opened, size))
+    with machine.serving(directory) as server:
+        asyncio.run(asyncio.sleep(5))
+        before = machine.cpu_seconds(server.pid)
+        asyncio.run(asyncio.sleep(_IDLE_SECONDS))
+        spent = machine.cpu_seconds(server.pid) - before
+    report.at_most("idle", size, "CPU", round(100 * spent / _IDLE_SECONDS, 2), "% of a core", 1)
+
+
+BENCHES: dict[str, Callable[[Path, int, Report], None]] = {
+    "fold": fold,
+    "accept": accept,
+    "steady": steady,
+    "idle": idle,
+}
+
+
+async def _accepted(url: str, made: list[UUID], users: int) -> load.Sent:
+    await load.steady(url, made, rate=1_000, batch=100, seconds=2, users=users)
+    return await load.steady(url, made, rate=_ACCEPT_RATE, batch=100, seconds=_ACCEPT_SECONDS, users=users)
+
+
+async def _steadily(
+    url: str, key: str, port: int, made: list[UUID], users: int, arrivals: dict[str, float]
+) -> tuple[probes.Prober, load.Sent]:
+    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+        prober = probes.Prober(client, key)
+        await prober.prepare(port)
+        await load.steady(url, made, rate=_STEADY_RATE, batch=10, seconds=3, users=users)
+        sending = asyncio.create_task(
+            load.steady(url, made, rate=_STEADY_RATE, batch=10, seconds=_STEADY_SECONDS, users=users)
+        )
+        async with asyncio.TaskGroup() as group:
+            for number in range(_STEADY_SECONDS * _PROBES_A_SECOND):
+                group.create_task(prober.probe(number))
+                await asyncio.sleep(1 / _PROBES_A_SECOND)
+        sent = await sending
+        for _ in range(50):
+            if prober.sent.keys() <= arrivals.keys():
+                break
+            await asyncio.sleep(0.1)
+    return prober, sent
+
+
+def _prepared(directory: Path, work: Callable[[Stores], Awaitable[Any]]) -> Any:
+    """Do something with the stores of a fresh installation, then close it."""
+    with installation(settings.load(directory)) as found:
+        migrate(found)
+
+        async def run_work() -> Any:
+            async with stores(found, clickhouse_of(found.settings), name="bench", size=4) as opened:
+                return await work(opened)
+
+        return asyncio.run(run_work())
