@@ -140,7 +140,8 @@ def _table(
         )
         p50, p99 = statistics.median(waits or [0]), (waits or [0])[int(len(waits) * 0.99) - 1]
         print(f"{name:<10}{counts[name]:>8}{tenant.users():>7}{tenant.size('buyers'):>8}{tenant.size('regulars'):>10}"
-              f"{tenant.size('club'):>6}{tenant.entered():>10}{len(mine):>7}{p50 * 1000:>7.0f}ms{p99 * 1000:>7.0f}ms")  # fmt: skip
+              f"{tenant.size('club'):>6}{tenant.entered():>10}{len(mine):>7}"
+              f"{p50 * 1000:>7.0f}ms{p99 * 1000:>7.0f}ms")  # fmt: skip
     print("p50 and p99: from handing the sign-up to the client until the mail server has the welcome\n")
 
 

@@ -13,6 +13,7 @@ from granian.server.embed import Server
 
 from tenfold.engagement.events.accept import Acceptor
 from tenfold.http.app import Site, build
+from tenfold.jobs.pressure import Pressure
 from tenfold.kit.errors import ConfigurationError
 from tenfold.kit.logs import get
 from tenfold.tenancy.scope import ClickHouse
@@ -58,19 +59,23 @@ async def _serve(found: Installation, address: Address, role: str, ready: Callab
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
     clickhouse = clickhouse_of(found.settings)
-    worker = WorkerThread(found, clickhouse) if role in ("all", "worker") else None
+    opening = asyncio.create_task(clickhouse.open())
+    pressure = Pressure()
+    worker = WorkerThread(found, clickhouse, pressure) if role in ("all", "worker") else None
     try:
         if worker:
             worker.start()
         async with asyncio.TaskGroup() as group:
-            watch = group.create_task(_watch_postgres(found))
+            watching = [group.create_task(_watch_postgres(found)), group.create_task(pressure.watch())]
             if role in ("all", "api"):
                 await _api(found, address, clickhouse, stopping, ready)
             else:
                 ready("worker")
                 await stopping.wait()
-            watch.cancel()
+            for task in watching:
+                task.cancel()
     finally:
+        opening.cancel()
         if worker:
             await asyncio.to_thread(worker.stop)
         await clickhouse.close()
@@ -129,8 +134,8 @@ async def _watch_postgres(found: Installation) -> None:
 class WorkerThread:
     """A worker with an event loop of its own, so that a long fold does not hold up requests."""
 
-    def __init__(self, found: Installation, clickhouse: ClickHouse) -> None:
-        self._found, self._clickhouse = found, clickhouse
+    def __init__(self, found: Installation, clickhouse: ClickHouse, pressure: Pressure) -> None:
+        self._found, self._clickhouse, self._pressure = found, clickhouse, pressure
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -152,4 +157,4 @@ class WorkerThread:
 
     async def _work(self) -> None:
         async with stores(self._found, self._clickhouse, name="worker", size=_WORKER_CONNECTIONS) as opened:
-            await run_worker(self._found, opened)
+            await run_worker(self._found, opened, self._pressure)

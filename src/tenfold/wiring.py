@@ -117,7 +117,7 @@ async def stores(found: Installation, clickhouse: ClickHouse, *, name: str, size
     for pool in pools:
         await pool.open()
     try:
-        yield Stores(pools[0], pools[1], clickhouse, found.secret, {})
+        yield Stores(pools[0], pools[1], clickhouse, found.secret, {}, {})
     finally:
         for pool in pools:
             await pool.close()

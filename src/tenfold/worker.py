@@ -11,6 +11,8 @@ from tenfold.engagement.events.archive import archive_once
 from tenfold.engagement.journeys import advancing, entering
 from tenfold.engagement.journeys.service import START_TOPIC
 from tenfold.jobs import queue
+from tenfold.jobs.due import ring_due
+from tenfold.jobs.pressure import Pressure
 from tenfold.jobs.runner import Bells, Step, run_loop
 from tenfold.kit.logs import get
 from tenfold.tenancy.scope import Stores
@@ -19,9 +21,12 @@ from tenfold.wiring import bells as bells_of
 
 _log = get("worker")
 _RECONNECT_SECONDS = 1.0
+_IDLE = 30.0  # seconds between looks that nothing asked for
+_GATHER_EVENTS = 0.02  # a fold of many events costs little more than one of few
+_GATHER_ARCHIVE = 0.2
 
 
-async def run_worker(found: Installation, stores: Stores) -> None:
+async def run_worker(found: Installation, stores: Stores, pressure: Pressure) -> None:
     """Run all loops until cancelled; what a loop had begun is rolled back and done by the next worker."""
     bells, folder, sender = Bells(), Folder(stores), Sender(stores)
     topics: dict[str, queue.Handler] = {
@@ -37,23 +42,25 @@ async def run_worker(found: Installation, stores: Stores) -> None:
         done = await folder.fold_once()
         if done:
             bells.ring("archive")
+            await pressure.give_way()
         return done
 
-    def loop(name: str, step: Step, *, idle: float, gather: float = 0.0) -> None:
-        group.create_task(run_loop(name, step, bells.of(name), idle=idle, gather=gather))
+    def loop(name: str, step: Step, *, gather: float = 0.0) -> None:
+        group.create_task(run_loop(name, step, bells.of(name), idle=_IDLE, gather=gather))
 
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_listen(found, bells))
+            group.create_task(run_loop("due", partial(ring_due, stores, bells), asyncio.Event(), idle=1))
             for _ in range(FOLDS_AT_ONCE):
-                group.create_task(run_loop("fold", fold, bells.of("inbox"), idle=5))
-            loop("archive", lambda: archive_once(stores), idle=5, gather=0.2)
-            loop("wake", lambda: waking.wake_once(stores, folder.programs), idle=1)
-            loop("runs", lambda: advancing.advance_once(stores), idle=1)
-            loop("messages", sender.send_once, idle=1)
-            loop("abandoned", sender.settle_abandoned, idle=30)
+                loop("inbox", fold, gather=_GATHER_EVENTS)
+            loop("archive", lambda: archive_once(stores), gather=_GATHER_ARCHIVE)
+            loop("wake", lambda: waking.wake_once(stores, folder.programs))
+            loop("runs", lambda: advancing.advance_once(stores))
+            loop("messages", sender.send_once)
+            loop("abandoned", sender.settle_abandoned)
             for topic, handler in topics.items():
-                loop(f"jobs-{topic}", partial(queue.work_once, stores, topic, handler), idle=5)
+                loop(f"jobs-{topic}", partial(queue.work_once, stores, topic, handler))
     finally:
         await sender.close()
 

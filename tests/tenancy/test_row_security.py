@@ -97,7 +97,7 @@ def test_without_a_workspace_nothing_is_seen_and_nothing_written(
         if setting is not None:
             app.execute("SELECT set_config('app.current_workspace_id', %s, false)", (setting,))
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            app.execute("INSERT INTO event_ids VALUES (%s, %s)", (alice.id, uuid4()))
+            app.execute("INSERT INTO event_ids VALUES (%s, %s)", (alice.id, uuid4().bytes))
 
 
 def test_a_workspace_sees_itself_and_cannot_write_elsewhere(
@@ -109,7 +109,7 @@ def test_a_workspace_sees_itself_and_cannot_write_elsewhere(
         assert app.execute("SELECT DISTINCT workspace_id::text FROM segments").fetchall() == [(charlie.id,)]
         assert app.execute("DELETE FROM profiles WHERE workspace_id = %s", (alice.id,)).rowcount == 0
         with pytest.raises(psycopg.errors.InsufficientPrivilege), app.transaction():
-            app.execute("INSERT INTO event_ids VALUES (%s, %s)", (alice.id, uuid4()))
+            app.execute("INSERT INTO event_ids VALUES (%s, %s)", (alice.id, uuid4().bytes))
         with pytest.raises(psycopg.errors.InsufficientPrivilege), app.transaction():
             app.execute("UPDATE segments SET workspace_id = %s", (alice.id,))
     assert seen(app, "segments") == 0

@@ -47,7 +47,7 @@ _NODES: dict[str, dict[str, Any]] = {
     "looking": _performed("Product Viewed", 3, 86_400),
     "everyone": {"type": "Everyone"},
 }
-SEGMENTS = {name: {"entryNode": {"id": "1", **node}, "nodes": []} for name, node in _NODES.items()}
+SEGMENTS: dict[str, Any] = {name: {"entryNode": {"id": "1", **node}, "nodes": []} for name, node in _NODES.items()}
 
 
 async def workspaces(stores: Stores, count: int) -> list[UUID]:
@@ -65,9 +65,14 @@ async def workspaces(stores: Stores, count: int) -> list[UUID]:
     return made
 
 
-def message(dice: random.Random, users: int) -> dict[str, Any]:
+def some_users(dice: random.Random, users: int, count: int) -> list[str]:
+    """Who is in a batch: `count` of a workspace's users. So the work per event does not depend on their number."""
+    return [f"user-{dice.randrange(users)}" for _ in range(count)]
+
+
+def message(dice: random.Random, users: list[str]) -> dict[str, Any]:
     """A client's message: one in four an identify, the others of a shop."""
-    user = f"user-{dice.randrange(users)}"
+    user = dice.choice(users)
     common: dict[str, Any] = {"messageId": f"{dice.getrandbits(96):024x}", "userId": user}
     if dice.random() < 0.25:  # noqa: PLR2004 - a quarter
         traits = {"email": f"{user}@shop.test", "firstName": "Ann", "plan": dice.choice(("free", "pro"))}
@@ -76,9 +81,9 @@ def message(dice: random.Random, users: int) -> dict[str, Any]:
     return {**common, "type": "track", "event": dice.choice(_EVENTS), "properties": properties}
 
 
-def event(dice: random.Random, users: int) -> Event:
+def event(dice: random.Random, users: list[str]) -> Event:
     made = message(dice, users)
-    payload = made.get("traits") or made.get("properties") or {}
+    payload: dict[str, Any] = made.get("traits") or made.get("properties") or {}
     return Event(made["type"], made["messageId"], made["userId"], "", made.get("event", ""), None, payload, {})
 
 

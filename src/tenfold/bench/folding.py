@@ -23,9 +23,14 @@ async def backlog(stores: Stores, workspaces: list[UUID], events: int, seed: int
     requests = [workspaces[number % len(workspaces)] for number in range(events // _PER_REQUEST)]
     for start in range(0, len(requests), _CHUNK):
         ids = requests[start : start + _CHUNK]
-        payloads = [pack([fill.event(dice, users) for _ in range(_PER_REQUEST)]) for _ in ids]
+        payloads = [_request(dice, users) for _ in ids]
         async with door.workspace(BatchScope(stores, frozenset(ids))) as db:
             await events_store.insert_inbox(db, ids, ids, [_PER_REQUEST] * len(ids), payloads)
+
+
+def _request(dice: random.Random, users: int) -> bytes:
+    present = fill.some_users(dice, users, _PER_REQUEST // 2)
+    return pack([fill.event(dice, present) for _ in range(_PER_REQUEST)])
 
 
 async def _drain(folder: Folder) -> int:

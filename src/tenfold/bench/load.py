@@ -3,6 +3,7 @@
 import asyncio
 import random
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -14,6 +15,7 @@ from tenfold.tenancy.keys import basic_credentials
 
 _ACCEPTED = 204
 _BODIES = 400
+_MARK = b"--mark--"  # in every message id; a body sent again gets ids of its own
 
 
 @dataclass(slots=True)
@@ -39,7 +41,8 @@ async def steady(url: str, workspaces: list[UUID], *, rate: int, batch: int, sec
         for number in range(int(rate / batch * seconds)):
             await asyncio.sleep(max(0.0, started + number * batch / rate - monotonic()))
             workspace = workspaces[number % len(workspaces)]
-            group.create_task(_send(client, workspace, bodies[number % len(bodies)], batch, sent))
+            body = bodies[number % len(bodies)].replace(_MARK, b"%08x" % number)
+            group.create_task(_send(client, workspace, body, batch, sent))
     sent.wall = monotonic() - started
     return sent
 
@@ -60,4 +63,12 @@ async def _send(client: httpx.AsyncClient, workspace: UUID, body: bytes, batch: 
 
 def _bodies(batch: int, users: int) -> list[bytes]:
     dice = random.Random()  # noqa: S311 - a benchmark's dice; message ids must differ between runs
-    return [msgspec.json.encode({"batch": [fill.message(dice, users) for _ in range(batch)]}) for _ in range(_BODIES)]
+    bodies: list[bytes] = []
+    for _ in range(_BODIES):
+        present = fill.some_users(dice, users, max(1, batch // 2))
+        bodies.append(msgspec.json.encode({"batch": [_marked(fill.message(dice, present)) for _ in range(batch)]}))
+    return bodies
+
+
+def _marked(message: dict[str, Any]) -> dict[str, Any]:
+    return {**message, "messageId": message["messageId"] + _MARK.decode()}

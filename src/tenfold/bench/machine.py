@@ -32,7 +32,7 @@ def serving(directory: Path) -> Generator[Running]:
     environment = {**os.environ, "LOG_LEVEL": "WARNING"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - ourselves
     try:
-        line = process.stdout.readline().split() if process.stdout else []
+        line: list[str] = process.stdout.readline().split() if process.stdout else []
         if line[:1] != ["ready"]:
             raise Unavailable("the server did not start")
         yield Running(line[1], process.pid, round(time.monotonic() - started, 2))

@@ -17,7 +17,7 @@ from tenfold.wiring import clickhouse_of, installation, migrate, stores
 
 _SIZES = (100, 2_000, 10_000)
 _USERS_IN_ALL = 40_000
-_FOLDED, _ACCEPT_RATE, _ACCEPT_SECONDS = 60_000, 6_000, 10
+_FOLDED, _ACCEPT_RATE, _ACCEPT_SECONDS = 60_000, 5_500, 10
 _STEADY_RATE, _STEADY_SECONDS, _PROBES_A_SECOND = 1_000, 15, 5
 _IDLE_SECONDS = 20
 

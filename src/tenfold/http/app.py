@@ -34,6 +34,7 @@ _CORS = {
     b"access-control-allow-headers": b"Authorization, Content-Type, df-workspace-id, workspace-id, *",
     b"access-control-expose-headers": b"Content-Disposition",
 }
+_PATIENCE = 8
 _DEEP = "JSON is nested too deeply"
 
 
@@ -111,12 +112,16 @@ async def _scope(site: Site, door: Door, call: Call, *, admin: bool) -> Scope | 
 
 
 async def _body(request: Request[Any, Any, Any], headers: Mapping[str, str], limit: int) -> bytes:
+    """The body. One that is too large is read to its end, if that is near, so that the client hears the answer."""
     chunks, size = list[bytes](), 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > limit:
-            raise TooLarge
-        chunks.append(chunk)
+        if size <= limit:
+            chunks.append(chunk)
+        elif size > limit * _PATIENCE:
+            break
+    if size > limit:
+        raise TooLarge
     raw = b"".join(chunks)
     return _gunzip(raw, limit) if headers.get("content-encoding") == "gzip" else raw
 

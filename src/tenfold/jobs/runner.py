@@ -21,7 +21,11 @@ class Bells:
     events: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
 
     def ring(self, name: str) -> None:
+        """Ring one bell; `jobs` rings those of all topics."""
         self.of(name).set()
+        if name == "jobs":
+            for bell in [bell for key, bell in self.events.items() if key.startswith("jobs-")]:
+                bell.set()
 
     def of(self, name: str) -> asyncio.Event:
         return self.events.setdefault(name, asyncio.Event())

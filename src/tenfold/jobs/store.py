@@ -110,3 +110,17 @@ async def waiting(db: Db, workspace_id: UUID) -> bool:
         {"workspace_id": workspace_id},
     )
     return bool(row and row["waiting"])
+
+
+async def due(db: Db) -> Row | None:
+    """Which timed work waits, by the names of its bells; each answer is the first entry of an index."""
+    return await db.one(
+        """
+        SELECT EXISTS (SELECT FROM profiles WHERE wake_at <= now() AND lane IS NOT NULL) AS wake,
+          EXISTS (SELECT FROM runs WHERE due_at <= now() AND ended_at IS NULL AND lane IS NOT NULL) AS runs,
+          EXISTS (SELECT FROM messages WHERE state = 'Pending') AS messages,
+          EXISTS (SELECT FROM inbox) AS inbox,
+          EXISTS (SELECT FROM archive_queue) AS archive,
+          EXISTS (SELECT FROM jobs WHERE lane IS NOT NULL) AS jobs
+        """
+    )

@@ -5,12 +5,16 @@ Source: ECMA-262, Number::toString and JSON.stringify.
 
 import json
 import math
+import re
 from decimal import Decimal
 from typing import Any
+
+import msgspec
 
 from tenfold.kit.jsontypes import as_list, as_object
 
 _DIGITS = 21  # from here on JavaScript prints exponents
+_PERHAPS_FLOAT = re.compile(rb"\d[.eE]")  # only these need another look
 _SMALLEST_PLAIN = -6  # and below this power
 
 
@@ -45,6 +49,9 @@ def number_text(value: float) -> str:
 
 def to_json(value: Any) -> str:
     """Compact JSON with numbers as JavaScript prints them."""
+    text = msgspec.json.encode(value)
+    if _PERHAPS_FLOAT.search(text) is None:
+        return text.decode()
     return json.dumps(_printable(value), ensure_ascii=False, separators=(",", ":"))
 
 

@@ -4,6 +4,7 @@ chDB allows one engine per process, and both clients block: every call runs on o
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
@@ -13,6 +14,7 @@ from typing import Any, LiteralString, TypeVar
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 
+from tenfold.kit.clock import now
 from tenfold.kit.errors import Unavailable
 
 T = TypeVar("T")
@@ -28,6 +30,12 @@ class ClickHouse:
         self._dsn = url if url and url != "chdb://" else f"chdb://{directory / 'clickhouse'}"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="clickhouse")
         self._client: Client = None
+
+    async def open(self) -> None:
+        """Connect ahead of need: the embedded engine and what it imports take a second. Being away is no fault here."""
+        if self.embedded:
+            with contextlib.suppress(Unavailable):
+                await self._call(_warm_up)
 
     async def command(self, statement: str) -> None:
         await self._call(lambda client: client.command(statement))
@@ -70,3 +78,9 @@ class ClickHouse:
         for statement in self._schema:
             client.command(statement)
         return client
+
+
+def _warm_up(client: Client) -> None:
+    client.command("CREATE TEMPORARY TABLE IF NOT EXISTS warm_up (day DateTime64(3), word String) ENGINE = Memory")
+    client.insert("warm_up", [[now()], ["x"]], column_names=["day", "word"], column_oriented=True)
+    list(client.query("SELECT * FROM warm_up").named_results())

@@ -21,6 +21,7 @@ class Stores:
     clickhouse: ClickHouse
     secret: bytes
     directory_cache: dict[UUID, Any]
+    key_cache: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

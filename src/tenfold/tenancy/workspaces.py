@@ -20,6 +20,7 @@ STATUSES = ("Active", "Paused", "Tombstoned")
 TOMBSTONE = "DfTombstoned"
 DEFAULT_WRITE_KEY = "default-write-key"
 _REMEMBER_SECONDS = 1.0
+_REMEMBER_KEY_SECONDS = 5.0  # so long a deleted write key may still be accepted
 _REMEMBER_AT_MOST = 50_000
 
 
@@ -121,6 +122,9 @@ async def set_status(scope: Scope, status: str) -> Workspace:
 
 async def by_write_key(stores: Stores, header: str) -> Workspace | None:
     """The workspace that a write key opens, whatever its status; None for a key that is wrong."""
+    known = stores.key_cache.get(header)
+    if known is not None and known[0] > monotonic():
+        return await find(stores, known[1])
     parsed = keys.parse_basic(header)
     key_id = try_parse_id(parsed[0]) if parsed else None
     if parsed is None or key_id is None:
@@ -129,6 +133,9 @@ async def by_write_key(stores: Stores, header: str) -> Workspace | None:
         row = await store.find_write_key(db, key_id)
     if row is None or not keys.matches(parsed[1], bytes(row["hash"])):
         return None
+    if len(stores.key_cache) >= _REMEMBER_AT_MOST:
+        stores.key_cache.clear()
+    stores.key_cache[header] = (monotonic() + _REMEMBER_KEY_SECONDS, row["workspace_id"])
     return await find(stores, row["workspace_id"])
 
 
@@ -171,7 +178,8 @@ async def write_keys(scope: Scope) -> list[tuple[UUID, str, str]]:
 async def delete_write_key(scope: Scope, name: str) -> None:
     async with door.workspace(scope) as db:
         if await store.delete_write_key(db, scope.workspace_id, name) is None:
-            raise NotFound(f"no write key named {name!r}")
+            raise NotFound
+    scope.stores.key_cache.clear()
 
 
 def _open(scope: Scope, row: Row) -> str:

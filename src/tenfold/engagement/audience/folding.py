@@ -26,9 +26,9 @@ from tenfold.tenancy.scope import BatchScope, Stores, Workspace
 PURPOSE = "fold"
 FOLDS_AT_ONCE = 2
 _NO_LANE = UUID(int=0)
-_LANES = 128
+_LANES = 64
 _PER_LANE = 100
-_MOST_EVENTS = 3_000
+_MOST_EVENTS = 1_500
 _SMALLEST_TURN = 64
 UserKey = tuple[UUID, str]
 

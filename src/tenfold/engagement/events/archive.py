@@ -18,7 +18,7 @@ from tenfold.tenancy import door
 from tenfold.tenancy.scope import BatchScope, Stores
 
 _MOST_ROWS = 2_000
-_MOST_EVENTS = 20_000
+_MOST_EVENTS = 4_000  # converting a block holds the interpreter; a larger one would hold up requests
 
 
 async def archive_once(stores: Stores) -> int:
