@@ -50,6 +50,13 @@ class Mailbox:
     def subjects(self, address: str) -> list[str]:
         return [str(message["Subject"]) for message in self.received[address]]
 
+    def wait_for(self, address: str, seconds: float = 15) -> None:
+        """Return once a mail for this address is there."""
+        deadline = time.monotonic() + seconds
+        while not self.received[address]:
+            assert time.monotonic() < deadline, f"no mail for {address}"
+            time.sleep(0.05)
+
     def message_ids(self) -> list[str]:
         with self._lock:
             return [str(message["Message-ID"]) for messages in self.received.values() for message in messages]

@@ -134,6 +134,17 @@ class Owner:
     def settle(self) -> None:
         self._clock({})
 
+    def settle_for_real(self, seconds: float = 20) -> None:
+        """For a workspace in real time: wait until the archive holds as many events for a while."""
+        deadline, before = time.monotonic() + seconds, -1
+        while time.monotonic() < deadline:
+            answer = self.request("GET", "/events", limit="1")
+            found = answer.json().get("count", -1) if answer.status_code == 200 else -1
+            if found == before and found > 0:
+                return
+            before = found
+            time.sleep(1)
+
     def pass_time(self, **delta: float) -> None:
         """Move the test clock forward."""
         assert self.now is not None

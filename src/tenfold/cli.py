@@ -14,14 +14,15 @@ import typer
 from tenfold.bench.suite import BENCHES
 from tenfold.bench.suite import run as run_benches
 from tenfold.kit import logs, settings
-from tenfold.kit.errors import AppError, ConfigurationError
-from tenfold.platform.provision import provision
+from tenfold.kit.errors import AppError, ConfigurationError, NotFound
+from tenfold.kit.ids import parse_id
+from tenfold.platform.provision import PLATFORM, provision
 from tenfold.platform.routes import new_workspace, shown, shown_with_keys
 from tenfold.server import Address
 from tenfold.server import serve as run_server
 from tenfold.storage.migrate import drop_postgres, pending
 from tenfold.tenancy import workspaces
-from tenfold.tenancy.scope import Stores
+from tenfold.tenancy.scope import Scope, Stores
 from tenfold.wiring import Installation, clickhouse_of, drop_events, installation, migrate, stores, visit
 
 T = TypeVar("T")
@@ -138,6 +139,48 @@ def list_workspaces(data_dir: DataDir = _DEFAULT_DIR) -> None:
 
     for row in _with_stores(data_dir, everything):
         _print(row)
+
+
+@workspace_app.command("show")
+def show_workspace(workspace_id: str, data_dir: DataDir = _DEFAULT_DIR) -> None:
+    """Print a workspace as JSON."""
+
+    async def show(opened: Stores) -> dict[str, Any]:
+        return shown((await _scope(opened, workspace_id)).workspace)
+
+    _print(_with_stores(data_dir, show))
+
+
+@workspace_app.command("suspend")
+def suspend_workspace(workspace_id: str, data_dir: DataDir = _DEFAULT_DIR) -> None:
+    """Take no more events and send nothing until it is resumed."""
+    _set_status(data_dir, workspace_id, "Paused")
+
+
+@workspace_app.command("resume")
+def resume_workspace(workspace_id: str, data_dir: DataDir = _DEFAULT_DIR) -> None:
+    """Go on where a suspended or archived workspace stopped."""
+    _set_status(data_dir, workspace_id, "Active")
+
+
+@workspace_app.command("archive")
+def archive_workspace(workspace_id: str, data_dir: DataDir = _DEFAULT_DIR) -> None:
+    """Suspend it and give its name and external id free."""
+    _set_status(data_dir, workspace_id, "Tombstoned")
+
+
+def _set_status(data_dir: Path, workspace_id: str, status: str) -> None:
+    async def change(opened: Stores) -> dict[str, Any]:
+        return shown(await workspaces.set_status(await _scope(opened, workspace_id), status))
+
+    _print(_with_stores(data_dir, change))
+
+
+async def _scope(opened: Stores, workspace_id: str) -> Scope:
+    found = await workspaces.find(opened, parse_id(workspace_id, "workspace id"))
+    if found is None:
+        raise NotFound(f"no workspace {workspace_id}")
+    return Scope(opened, found, PLATFORM)
 
 
 def _with_stores(data_dir: Path, work: Callable[[Stores], Awaitable[T]]) -> T:

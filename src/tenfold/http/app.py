@@ -70,7 +70,7 @@ def _mount(site: Site, endpoint: Endpoint, path: str) -> HTTPRouteHandler:
             return _response(problems.not_found(request.method, request.scope["path"]))
         try:
             call = await _read(site, endpoint, wire, request)
-            scope = await _scope(site, endpoint.door, call, admin=admin)
+            scope = await _scope(site, endpoint, call, admin=admin)
             return _response(await endpoint.handler(replace(call, workspace_scope=scope)))
         except AppError as error:
             return _response(problems.reply_to(error))
@@ -93,14 +93,14 @@ async def _read(site: Site, endpoint: Endpoint, wire: WireRoute, request: Reques
     return Call(site.stores, site.services, body, query, headers, path, raw)
 
 
-async def _scope(site: Site, door: Door, call: Call, *, admin: bool) -> Scope | None:
-    if door is Door.OPEN:
+async def _scope(site: Site, endpoint: Endpoint, call: Call, *, admin: bool) -> Scope | None:
+    if endpoint.door is Door.OPEN:
         return None
-    if door is Door.PLATFORM:
+    if endpoint.door is Door.PLATFORM:
         auth.check_platform_key(call.headers.get("authorization"), site.platform_key)
         return None
-    if door is Door.WRITE_KEY:
-        return await auth.write_key_scope(site.stores, call.headers.get("authorization", ""))
+    if endpoint.door is Door.WRITE_KEY:
+        return await auth.write_key_scope(site.stores, call.headers.get("authorization", ""), endpoint.refusal)
     try:
         requested = auth.requested_workspace(call.body, call.query, call.headers)
     except Invalid as error:

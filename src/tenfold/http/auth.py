@@ -60,14 +60,14 @@ async def admin_scope(stores: Stores, header: str | None, requested: UUID | None
     return Scope(stores, target, Actor("admin-key", str(opened[1])), str(new_id()))
 
 
-async def write_key_scope(stores: Stores, header: str) -> Scope:
-    """Raises Unauthorized: InvalidWriteKey, or WorkspaceIneligible when the workspace takes no events."""
+async def write_key_scope(stores: Stores, header: str, refusal: str | None = None) -> Scope:
+    """Raises Unauthorized: `refusal` or InvalidWriteKey, or WorkspaceIneligible when no events are taken."""
     found = await workspaces.by_write_key(stores, header)
     if found is None:
-        raise Unauthorized("InvalidWriteKey")
+        raise Unauthorized(refusal or "InvalidWriteKey")
     if not found.accepts_events:
-        raise Unauthorized("WorkspaceIneligible")
-    return Scope(stores, found, Actor("write-key", header[:0]))
+        raise Unauthorized(refusal or "WorkspaceIneligible")
+    return Scope(stores, found, Actor("write-key", str(found.workspace_id)))
 
 
 def check_platform_key(header: str | None, key: str) -> None:

@@ -57,7 +57,8 @@ class Endpoint:
     """One route.
 
     `path` begins after the door's prefix. `wire` names its schema in the wire's table if not the path.
-    `reader` makes the body from the raw bytes where a route is too hot for the general way.
+    `reader` makes the body from the raw bytes where a route is too hot for the general way. `refusal` is what the
+    route says to a wrong key if not the usual.
     """
 
     method: str
@@ -66,6 +67,7 @@ class Endpoint:
     handler: Handler
     wire: str | None = None
     reader: Callable[[bytes], Any] | None = None
+    refusal: str | None = None
 
 
 _PREFIXES = {

@@ -52,8 +52,8 @@ async def settle(scope: Scope) -> None:
 
 
 async def _busy(scope: Scope) -> bool:
-    """Asked in the order in which work moves on, so that nothing slips past between two questions."""
-    async with door.workspace(scope) as db:
+    """Work moves from queue to queue within transactions, so in one snapshot it is always somewhere."""
+    async with door.workspace(scope, snapshot=True) as db:
         return any([await waiting(db, scope.workspace_id) for waiting in _QUEUES])
 
 

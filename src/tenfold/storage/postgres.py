@@ -41,10 +41,17 @@ class Pool:
         await self._pool.close()
 
     @asynccontextmanager
-    async def transaction(self, setting: LiteralString | None, value: str) -> AsyncGenerator[Db]:
-        """A transaction in which `setting` has `value`; it ends with the transaction, whatever happens."""
+    async def transaction(
+        self, setting: LiteralString | None, value: str, *, snapshot: bool = False
+    ) -> AsyncGenerator[Db]:
+        """A transaction in which `setting` has `value`; it ends with the transaction, whatever happens.
+
+        With `snapshot` all its statements see the same moment.
+        """
         try:
             async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+                if snapshot:
+                    await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
                 if setting is not None:
                     await connection.execute(
                         sql.SQL("SET LOCAL {} = {}").format(sql.SQL(setting), sql.Literal(value)),

@@ -15,15 +15,16 @@ SETTING = "app.current_workspace_id"
 
 
 @asynccontextmanager
-async def workspace(scope: Scope | BatchScope) -> AsyncGenerator[Db]:
+async def workspace(scope: Scope | BatchScope, *, snapshot: bool = False) -> AsyncGenerator[Db]:
     """A transaction that sees and writes the scope's workspaces only; commits at the end.
 
+    With `snapshot` all its statements see the same moment.
     Raises Forbidden for a scope of no workspace, Unavailable when the database is away.
     """
     if not scope.claimed:
         raise Forbidden("a scope names at least one workspace")
     ids = ",".join(sorted(str(claimed) for claimed in scope.claimed))
-    async with scope.stores.app.transaction(SETTING, ids) as db:
+    async with scope.stores.app.transaction(SETTING, ids, snapshot=snapshot) as db:
         yield db
 
 

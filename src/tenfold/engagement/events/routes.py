@@ -12,6 +12,7 @@ from tenfold.http.wire import check_request, table
 from tenfold.kit.errors import Invalid
 
 _APPS = "/api/public/apps"
+_REFUSALS = {EventType.TRACK: "Invalid write key."}  # the wire words it differently there
 
 
 def read_batch(raw: bytes) -> decode.Batch:
@@ -51,7 +52,10 @@ def _checked(raw: bytes, name: str) -> object:
 
 ENDPOINTS = [
     Endpoint("POST", "/batch", Door.WRITE_KEY, accept, reader=read_batch),
-    *(Endpoint("POST", f"/{kind}", Door.WRITE_KEY, accept, reader=reader(kind)) for kind in EventType),
+    *(
+        Endpoint("POST", f"/{kind}", Door.WRITE_KEY, accept, reader=reader(kind), refusal=_REFUSALS.get(kind))
+        for kind in EventType
+    ),
     Endpoint("POST", _APPS + "/alias", Door.OPEN, alias, reader=bool),
     Endpoint("GET", "/events", Door.WORKSPACE, list_events),
     Endpoint("GET", "/events/traits", Door.WORKSPACE, traits),
