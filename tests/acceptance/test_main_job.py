@@ -65,6 +65,10 @@ def test_workspaces_do_not_see_each_other(alice: Owner, world: World) -> None:
         owner.settle()
     assert [segment["name"] for segment in alice.users()["same-user"]["segments"]] == ["pro"]
     assert charlie.users()["same-user"]["segments"] == []
+    for owner in (alice, charlie):
+        events = owner.get("/events", userId="same-user")
+        assert events["count"] == 1
+        assert owner.id in events["events"][0]["traits"]
     answer = world.http.post(
         "/api/admin/users", json={"workspaceId": alice.id}, headers={"authorization": f"Bearer {charlie.admin_key}"}
     )

@@ -49,6 +49,11 @@ def test_sql_lives_in_stores_and_the_context_in_the_door() -> None:
         assert sql == [], name
 
 
+def test_the_archive_is_asked_through_the_one_place_that_binds_the_workspace() -> None:
+    asking = [file.relative_to(SOURCE) for file in FILES if ".clickhouse.query(" in file.read_text()]
+    assert [str(file) for file in asking] == ["tenancy/analytics.py"]
+
+
 def test_every_module_says_what_it_is_for() -> None:
     for file in FILES:
         assert ast.get_docstring(ast.parse(file.read_text())), file

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any, LiteralString
 
 from tenfold.engagement.events.query import Query
+from tenfold.tenancy import analytics
 from tenfold.tenancy.scope import Scope
 
 _MATCH: LiteralString = """
@@ -21,40 +22,41 @@ _MATCH: LiteralString = """
 
 
 async def find(scope: Scope, query: Query) -> list[dict[str, Any]]:
-    return await scope.stores.clickhouse.query(
+    return await analytics.query(
+        scope,
         "SELECT message_id, type, event, user_id, anonymous, anonymous_id, processing_time, event_time, properties,"
         f" context FROM events WHERE {_MATCH}"
         " ORDER BY processing_time DESC, ordinal DESC LIMIT {limit:UInt32} OFFSET {offset:UInt32}",
-        _bound(scope, query),
+        asdict(query),
     )
 
 
 async def count(scope: Scope, query: Query) -> int:
-    rows = await scope.stores.clickhouse.query(
-        f"SELECT count() AS found FROM events WHERE {_MATCH}", _bound(scope, query)
-    )
+    rows = await analytics.query(scope, f"SELECT count() AS found FROM events WHERE {_MATCH}", asdict(query))
     return rows[0]["found"]
 
 
 async def trait_names(scope: Scope) -> list[str]:
-    rows = await scope.stores.clickhouse.query(
+    rows = await analytics.query(
+        scope,
         """
         SELECT DISTINCT arrayJoin(JSONExtractKeys(properties)) AS name FROM events
         WHERE workspace_id = {workspace_id:UUID} AND type = 'identify' ORDER BY name LIMIT 1000
         """,
-        {"workspace_id": scope.workspace_id},
+        {},
     )
     return [row["name"] for row in rows]
 
 
 async def property_names(scope: Scope) -> dict[str, list[str]]:
-    rows = await scope.stores.clickhouse.query(
+    rows = await analytics.query(
+        scope,
         """
         SELECT event, groupUniqArrayArray(100)(JSONExtractKeys(properties)) AS names FROM events
         WHERE workspace_id = {workspace_id:UUID} AND type = 'track' AND NOT startsWith(event, 'DF')
         GROUP BY event ORDER BY event LIMIT 1000
         """,
-        {"workspace_id": scope.workspace_id},
+        {},
     )
     return {row["event"]: sorted(row["names"]) for row in rows}
 
@@ -70,7 +72,8 @@ async def stream_users(
     limit: int,
 ) -> list[dict[str, Any]]:
     """The next users after `after` with events of these kinds up to the ordinal, each with those events in order."""
-    return await scope.stores.clickhouse.query(
+    return await analytics.query(
+        scope,
         """
         SELECT user_id, groupArray((ordinal, toUnixTimestamp64Milli(event_time), type, event, anonymous_id, properties,
                                     message_id)) AS events
@@ -82,7 +85,6 @@ async def stream_users(
         GROUP BY user_id ORDER BY user_id LIMIT {limit:UInt32}
         """,
         {
-            "workspace_id": scope.workspace_id,
             "types": types,
             "names": names,
             "prefixes": prefixes,
@@ -94,11 +96,8 @@ async def stream_users(
 
 
 async def delete_users(scope: Scope, user_ids: list[str]) -> None:
-    await scope.stores.clickhouse.query(
+    await analytics.query(
+        scope,
         "DELETE FROM events WHERE workspace_id = {workspace_id:UUID} AND has({users:Array(String)}, user_id)",
-        {"workspace_id": scope.workspace_id, "users": user_ids},
+        {"users": user_ids},
     )
-
-
-def _bound(scope: Scope, query: Query) -> dict[str, Any]:
-    return {**asdict(query), "workspace_id": scope.workspace_id}
