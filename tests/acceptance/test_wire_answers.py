@@ -135,3 +135,46 @@ def test_platform_workspaces(world: World) -> None:
     assert world.http.post("/api/platform/workspaces", json={"name": "x"}).status_code == 401
     for body in ({}, {"name": ""}, {"name": 5}, {"name": "x", "type": "Odd"}, {"name": "x", "parentWorkspaceId": "y"}):
         assert world.platform("POST", "/workspaces", body).status_code == 400, body
+
+
+def test_users_are_found_by_segment_property_and_id(alice: Owner) -> None:
+    for number in range(6):
+        alice.identify(f"p{number}", plan="pro" if number < 3 else "free", level=number, city='Ulm "old", town')
+    level = alice.put("/user-properties", name="level", definition={"type": "Trait", "path": "level"})
+    city = alice.put("/user-properties", name="city", definition={"type": "Trait", "path": "city"})
+    pro = next(segment for segment in alice.get("/segments")["segments"] if segment["name"] == "pro")
+    alice.settle()
+    assert set(alice.users(segmentFilter=[pro["id"]])) == {"ann", "p0", "p1", "p2"}
+    assert set(alice.users(negativeSegmentFilter=[pro["id"]])) == {"p3", "p4", "p5"}
+    assert set(alice.users(userPropertyFilter=[{"id": level["id"], "values": ["1", "4"]}])) == {"p1", "p4"}
+    both = [{"id": level["id"], "values": ["1"]}, {"id": city["id"], "values": ['Ulm "old", town']}]
+    assert set(alice.users(userPropertyFilter=both, segmentFilter=[pro["id"]])) == {"p1"}
+    assert set(alice.users(userIds=["p2", "nobody"])) == {"p2"}
+    assert alice.users(segmentFilter=["no-uuid"]) == {}
+    page = alice.request("POST", "/users", {"limit": 2, "cursor": "bm9uc2Vuc2U="}).json()
+    following = alice.request("POST", "/users", {"limit": 2, "cursor": page["nextCursor"]}).json()
+    back = {"limit": 2, "cursor": following["previousCursor"], "direction": "before"}
+    assert alice.request("POST", "/users", back).json()["users"] == page["users"]
+
+
+def test_a_parent_sees_the_users_of_its_children(world: World) -> None:
+    parent = Owner(
+        world, world.platform("POST", "/workspaces", {"name": f"family-{id(world)}", "type": "Parent"}).json()
+    )
+    children = [world.workspace("child", parentWorkspaceId=parent.id) for _ in range(2)]
+    for number, child in enumerate(children):
+        child.identify(f"of-{number}", plan="pro")
+        child.settle()
+    assert set(parent.users()) == {"of-0", "of-1"}
+    assert set(children[0].users()) == {"of-0"}
+    refused = parent.apps("/track", {"messageId": "1", "userId": "u", "event": "e"})
+    assert (refused.status_code, refused.json()) == (401, {"message": "Invalid write key."})
+
+
+def test_a_put_with_a_foreign_id_creates_in_ones_own_workspace(alice: Owner, world: World) -> None:
+    charlie = world.workspace("charlie")
+    hers = next(segment for segment in alice.get("/segments")["segments"] if segment["name"] == "pro")
+    made = charlie.put("/segments", id=hers["id"], name="mine", definition=hers["definition"])
+    assert (made["id"], made["workspaceId"]) == (hers["id"], charlie.id)
+    still = next(segment for segment in alice.get("/segments")["segments"] if segment["id"] == hers["id"])
+    assert still == hers
