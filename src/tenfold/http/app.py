@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar, Request, Response, route
-from litestar.enums import ScopeType
+from litestar.enums import HttpMethod, ScopeType
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Send
@@ -75,8 +75,8 @@ def _mount(site: Site, endpoint: Endpoint, path: str) -> HTTPRouteHandler:
         except AppError as error:
             return _response(problems.reply_to(error))
 
-    methods = [endpoint.method, "HEAD"] if endpoint.method == "GET" else [endpoint.method]
-    handler = route(path, http_method=methods, status_code=200, name=f"{endpoint.method} {path}")  # type: ignore[arg-type]
+    methods = [HttpMethod(endpoint.method), *([HttpMethod.HEAD] if endpoint.method == "GET" else [])]
+    handler = route(path, http_method=methods, status_code=200, name=f"{endpoint.method} {path}")
     return handler(answer)
 
 

@@ -37,8 +37,8 @@ async def enqueue(db: Db, scope: Scope, topic: str, payload: bytes) -> None:
 async def enqueue_many(db: Db, topic: str, jobs: Sequence[tuple[UUID, UUID, bytes]]) -> None:
     """Add jobs of several workspaces: (workspace, lane, payload)."""
     if jobs:
-        workspaces, lanes, payloads = ([job[column] for job in jobs] for column in range(3))
-        await store.enqueue(db, workspaces, lanes, topic, payloads, None)  # type: ignore[arg-type]
+        workspaces, lanes = [job[0] for job in jobs], [job[1] for job in jobs]
+        await store.enqueue(db, workspaces, lanes, topic, [job[2] for job in jobs], None)
 
 
 async def work_once(stores: Stores, topic: str, handler: Handler) -> int:

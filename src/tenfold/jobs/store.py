@@ -1,5 +1,6 @@
 """SQL of the jobs table."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from tenfold.storage.db import Answer, Db, Row
 async def enqueue(
     db: Db,
     workspaces: list[UUID],
-    lanes: list[UUID | None],
+    lanes: Sequence[UUID | None],
     topic: str,
     payloads: list[bytes],
     due_at: datetime | None,
@@ -21,7 +22,7 @@ async def enqueue(
         FROM unnest(%(workspaces)s::uuid[], %(lanes)s::uuid[], %(payloads)s::bytea[])
           AS new (workspace_id, lane, payload)
         """,
-        {"workspaces": workspaces, "lanes": lanes, "topic": topic, "payloads": payloads, "due_at": due_at},
+        {"workspaces": workspaces, "lanes": list(lanes), "topic": topic, "payloads": payloads, "due_at": due_at},
     )
     await db.run("SELECT pg_notify('tenfold_work', 'jobs-' || %(topic)s)", {"topic": topic})
 

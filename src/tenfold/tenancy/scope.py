@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from tenfold.kit.clock import to_millis
 from tenfold.storage.clickhouse import ClickHouse
 from tenfold.storage.postgres import Pool
 
@@ -44,6 +45,10 @@ class Workspace:
     @property
     def active(self) -> bool:
         return self.status == "Active"
+
+    def present(self, real: datetime) -> int:
+        """The workspace's now in epoch milliseconds, when it is `real` outside."""
+        return to_millis(self.test_now or real)
 
     @property
     def accepts_events(self) -> bool:

@@ -1,9 +1,9 @@
 """Workspaces: find, create, change their status. And the keys that open them."""
 
 import secrets as random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from psycopg.errors import UniqueViolation
@@ -11,7 +11,7 @@ from psycopg.errors import UniqueViolation
 from tenfold.kit.clock import EPOCH, monotonic
 from tenfold.kit.errors import Conflict, Invalid, NotFound
 from tenfold.kit.ids import new_id, try_parse_id
-from tenfold.storage.db import Row
+from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door, keys, store
 from tenfold.tenancy.scope import Scope, Stores, Workspace
 
@@ -64,6 +64,12 @@ async def page(
     async with door.directory(stores) as db:
         rows = await store.list_workspaces(db, after=after, status=status, parent_id=parent_id, limit=limit)
     return [Workspace(**row) for row in rows]
+
+
+async def workspaces_of(db: Db, ids: Iterable[UUID]) -> dict[UUID, Workspace]:
+    """The workspaces of a transaction as they are at this moment."""
+    found = [Workspace(**row) for row in await store.read_workspaces(db, list(set(ids)))]
+    return {workspace.workspace_id: workspace for workspace in found}
 
 
 def forget(stores: Stores, workspace_id: UUID) -> None:
@@ -147,7 +153,7 @@ async def by_admin_key(stores: Stores, key: str) -> tuple[Workspace, UUID] | Non
     return (owner, row["id"]) if row and owner else None
 
 
-async def add_write_key(scope: Scope, db: Any, name: str) -> str:
+async def add_write_key(scope: Scope, db: Db, name: str) -> str:
     """Make a write key; the header value that clients send. The same name again keeps the first key."""
     key_id, value = new_id(), random.token_hex(8)
     header = keys.basic_credentials(key_id, value)
@@ -157,7 +163,7 @@ async def add_write_key(scope: Scope, db: Any, name: str) -> str:
     return header
 
 
-async def add_admin_key(scope: Scope, db: Any, name: str) -> tuple[UUID, str]:
+async def add_admin_key(scope: Scope, db: Db, name: str) -> tuple[UUID, str]:
     """Make an admin key: its id and the key itself, which is never shown again.
 
     Raises Conflict when the name is taken.

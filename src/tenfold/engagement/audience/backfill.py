@@ -18,7 +18,7 @@ from tenfold.engagement.audience.conditions import Condition, State, from_spec
 from tenfold.engagement.audience.folding import PURPOSE
 from tenfold.engagement.audience.program import touches
 from tenfold.engagement.audience.programs import Programs
-from tenfold.engagement.audience.writer import Writes, by_id, now_of
+from tenfold.engagement.audience.writer import Writes
 from tenfold.engagement.events import archive_store
 from tenfold.engagement.events import store as events_store
 from tenfold.engagement.events.model import Event, ordinal
@@ -27,8 +27,8 @@ from tenfold.jobs import store as jobs_store
 from tenfold.jobs.queue import Job
 from tenfold.kit.clock import now
 from tenfold.storage.db import Db
-from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Scope, Workspace
+from tenfold.tenancy.workspaces import workspaces_of
 
 TOPIC = "backfill"
 _USERS = 500
@@ -58,7 +58,7 @@ class Backfill:
     async def handle(self, scope: BatchScope, db: Db, jobs: list[Job]) -> None:
         """Take each workspace's backfill one step further."""
         ids = list({job.workspace_id for job in jobs})
-        workspaces = by_id(await tenancy_store.read_workspaces(db, ids))  # type: ignore[arg-type]
+        workspaces = await workspaces_of(db, ids)
         for job in jobs:
             one = Scope(scope.stores, workspaces[job.workspace_id])
             progress = msgspec.msgpack.decode(job.payload, type=Progress)
@@ -94,10 +94,10 @@ class Backfill:
     async def _answer(self, db: Db, scope: Scope, progress: Progress) -> Progress | None:
         await jobs_store.wait_for_lane(db, PURPOSE, scope.workspace.root_id)
         rows = await profile_store.load_page(db, scope.workspace_id, progress.after, _USERS)
-        fresh = by_id(await tenancy_store.read_workspaces(db, [scope.workspace_id]))  # type: ignore[arg-type]
+        fresh = await workspaces_of(db, [scope.workspace_id])
         program = (await self._programs.load(db, fresh))[scope.workspace_id]
         workspace, writes = fresh[scope.workspace_id], Writes()
-        present = now_of(workspace, now())
+        present = workspace.present(now())
         for row in rows:
             profile = fold.unpack(row["state"])
             changes = fold.evaluate(profile, row["user_id"], program, present, None)
@@ -140,7 +140,7 @@ async def _merge(db: Db, workspace: Workspace, conditions: dict[str, Condition],
     if not users:
         return
     await jobs_store.wait_for_lane(db, PURPOSE, workspace.root_id)
-    present = now_of(workspace, now())
+    present = workspace.present(now())
     loading = await profile_store.load(db, [workspace.workspace_id] * len(users), [user["user_id"] for user in users])
     profiles = {row["user_id"]: fold.unpack(row["state"]) for row in await loading.rows()}
     writes = Writes()

@@ -13,15 +13,15 @@ from tenfold.engagement.audience import fold, profile_store
 from tenfold.engagement.audience.fold import Profile
 from tenfold.engagement.audience.program import Program
 from tenfold.engagement.audience.programs import Programs
-from tenfold.engagement.audience.writer import Writes, by_id, now_of
+from tenfold.engagement.audience.writer import Writes
 from tenfold.engagement.events import store as events_store
 from tenfold.engagement.events.model import Event, Folded, identity, ordinal, pack_folded, unpack
 from tenfold.jobs import store as jobs_store
 from tenfold.kit.clock import now
 from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
-from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Stores, Workspace
+from tenfold.tenancy.workspaces import workspaces_of
 
 PURPOSE = "fold"
 FOLDS_AT_ONCE = 2
@@ -98,7 +98,7 @@ class Folder:
         workspace_ids, seqs = [row["workspace_id"] for row in rows], [row["seq"] for row in rows]
         taking = await events_store.take_inbox(db, workspace_ids, seqs)
         numbering = await events_store.next_fold(db)
-        workspaces = by_id(await tenancy_store.read_workspaces(db, list(set(workspace_ids))))  # type: ignore[arg-type]
+        workspaces = await workspaces_of(db, list(set(workspace_ids)))
         taken = sorted(await taking.rows(), key=lambda row: row["seq"])
         number = (await numbering.rows())[0]["number"]
         programs = await self.programs.load(db, workspaces)
@@ -148,7 +148,7 @@ async def _fresh(db: Db, rows: list[Row], workspaces: dict[UUID, Workspace], num
     waiting: dict[tuple[int, bytes], tuple[Workspace, Event, int]] = {}
     for row in rows:
         workspace = workspaces[row["workspace_id"]]
-        received, owner = now_of(workspace, row["received_at"]), row["workspace_id"].int
+        received, owner = workspace.present(row["received_at"]), row["workspace_id"].int
         for event in unpack(row["events"]):
             waiting.setdefault((owner, identity(event)), (workspace, event, received))
     owners = [workspace.workspace_id for workspace, _, _ in waiting.values()]
@@ -157,7 +157,7 @@ async def _fresh(db: Db, rows: list[Row], workspaces: dict[UUID, Workspace], num
     batch, real = _Batch(number), now()
     for nth, (workspace, event, received) in enumerate(waiting.values(), start=1):
         if nth not in seen:
-            batch.add(workspace, event, received, now_of(workspace, real))
+            batch.add(workspace, event, received, workspace.present(real))
     return batch
 
 
@@ -172,7 +172,7 @@ async def _apply(
         workspace, program = workspaces[key[0]], programs[key[0]]
         state = known.get(key)
         profile = fold.unpack(state) if state is not None else Profile({}, {}, {}, {})
-        present = now_of(workspace, real)
+        present = workspace.present(real)
         moved = fold.observe(profile, batch.users[key], program, present)
         changes = fold.evaluate(profile, key[1], program, present, moved if state is not None else None)
         writes.profile(workspace, key[1], profile, changes, known=state is not None)

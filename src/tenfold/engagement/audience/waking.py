@@ -3,13 +3,13 @@
 from tenfold.engagement.audience import fold, profile_store
 from tenfold.engagement.audience.folding import PURPOSE
 from tenfold.engagement.audience.programs import Programs
-from tenfold.engagement.audience.writer import Writes, by_id, now_of
+from tenfold.engagement.audience.writer import Writes
 from tenfold.jobs import store as jobs_store
 from tenfold.kit.clock import now
 from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
-from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Stores
+from tenfold.tenancy.workspaces import workspaces_of
 
 _MOST = 1_000
 
@@ -32,13 +32,13 @@ async def wake_once(stores: Stores, programs: Programs) -> int:
 async def _wake(db: Db, rows: list[Row], programs: Programs) -> None:
     wanted = sorted((row["workspace_id"], row["user_id"]) for row in rows)
     loading = await profile_store.load(db, [key[0] for key in wanted], [key[1] for key in wanted])
-    workspaces = by_id(await tenancy_store.read_workspaces(db, list({key[0] for key in wanted})))  # type: ignore[arg-type]
+    workspaces = await workspaces_of(db, list({key[0] for key in wanted}))
     profiles = await loading.rows()
     known = await programs.load(db, workspaces)
     writes, real = Writes(), now()
     for row in profiles:
         workspace = workspaces[row["workspace_id"]]
-        present = now_of(workspace, real)
+        present = workspace.present(real)
         profile = fold.unpack(row["state"])
         changes = fold.evaluate(profile, row["user_id"], known[workspace.workspace_id], present, set())
         drop_stale_wakes(profile, present)

@@ -1,6 +1,5 @@
 """Writing profiles back: the profiles, their memberships and the signals, in the caller's transaction."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -13,7 +12,7 @@ from tenfold.engagement.audience.profile_store import MemberColumns, ProfileColu
 from tenfold.engagement.audience.program import Program
 from tenfold.engagement.events.model import Folded
 from tenfold.jobs import queue
-from tenfold.kit.clock import from_millis, to_millis
+from tenfold.kit.clock import from_millis
 from tenfold.storage.db import Db
 from tenfold.tenancy.scope import Workspace
 
@@ -77,16 +76,6 @@ class Writes:
     def _signal(self, workspace: Workspace) -> signals.Signal:
         self.lanes[workspace.workspace_id] = workspace.root_id
         return self.told.setdefault(workspace.workspace_id, signals.Signal([], []))
-
-
-def now_of(workspace: Workspace, real: datetime) -> int:
-    """The workspace's present in epoch milliseconds."""
-    return to_millis(workspace.test_now or real)
-
-
-def by_id(rows: list[Mapping[str, object]]) -> dict[UUID, Workspace]:
-    found = [Workspace(**row) for row in rows]  # type: ignore[arg-type]
-    return {workspace.workspace_id: workspace for workspace in found}
 
 
 def _moment(millis: int | None) -> datetime | None:

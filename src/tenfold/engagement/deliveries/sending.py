@@ -13,7 +13,6 @@ import httpx
 
 from tenfold.engagement.audience import profile_store
 from tenfold.engagement.audience import store as audience_store
-from tenfold.engagement.audience.writer import by_id
 from tenfold.engagement.channels import service as channels
 from tenfold.engagement.channels import webhook
 from tenfold.engagement.channels.model import Email, Outcome, Verdict
@@ -29,8 +28,8 @@ from tenfold.kit.errors import Unavailable
 from tenfold.kit.ids import new_id
 from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
-from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Stores, Workspace
+from tenfold.tenancy.workspaces import workspaces_of
 
 _LANES, _PER_LANE, _BATCH = 32, 8, 32
 _LEASE_SECONDS = 120.0
@@ -133,7 +132,7 @@ def _scope(stores: Stores, rows: list[Row]) -> BatchScope:
 
 
 async def _workspaces(db: Db, scope: BatchScope) -> dict[UUID, Workspace]:
-    return by_id(await tenancy_store.read_workspaces(db, list(scope.claimed)))  # type: ignore[arg-type]
+    return await workspaces_of(db, list(scope.claimed))
 
 
 async def _inputs(scope: BatchScope, db: Db, rows: list[Row]) -> list[tuple[Row, Inputs]]:

@@ -9,7 +9,6 @@ from uuid import UUID
 from tenfold.engagement.audience import model as audience_model
 from tenfold.engagement.audience import profile_store
 from tenfold.engagement.audience import store as audience_store
-from tenfold.engagement.audience.writer import by_id, now_of
 from tenfold.engagement.deliveries import store as deliveries_store
 from tenfold.engagement.deliveries.model import Intent, NewMessage
 from tenfold.engagement.events import service as events
@@ -23,8 +22,8 @@ from tenfold.kit.ids import named_id, new_id, try_parse_id
 from tenfold.kit.jsonpath import MISSING
 from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
-from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Stores, Workspace
+from tenfold.tenancy.workspaces import workspaces_of
 
 _MOST = 500
 _INACTIVE_PAUSE_MS = 60_000
@@ -84,7 +83,7 @@ async def _load(db: Db, rows: list[Row]) -> _Batch:
     answer = await store.versions(db, owners, [row["journey_id"] for row in rows], [row["version"] for row in rows])
     profiles = await profile_store.read_profiles(db, owners, [row["user_id"] for row in rows])
     batch = _Batch(
-        by_id(await tenancy_store.read_workspaces(db, ids)),  # type: ignore[arg-type]
+        await workspaces_of(db, ids),
         {(row["journey_id"], row["version"]): row for row in await answer.rows()},
         {(row["workspace_id"], row["user_id"]): row for row in profiles},
     )
@@ -112,7 +111,7 @@ async def _load_keyed_segments(db: Db, batch: _Batch, ids: list[UUID]) -> None:
 
 def _one(batch: _Batch, row: Row, version: Row, results: _Results) -> None:
     workspace, run = batch.workspaces[row["workspace_id"]], model.unpack(row["state"])
-    present = now_of(workspace, now())
+    present = workspace.present(now())
     if not workspace.active:
         paused = Effects(due=present + _INACTIVE_PAUSE_MS, waits_for=row["waits_for"])
         results.moved.append(_moved(row, run, paused, workspace))

@@ -70,9 +70,9 @@ def _zone_at(place: str) -> str | None:
 
 @cache
 def _finder() -> Any:
-    from timezonefinder import TimezoneFinder  # noqa: PLC0415 - 100 ms and 60 MB that most workers never need
+    from timezonefinder import TimezoneFinder  # noqa: PLC0415 - memory that most workers never need
 
-    return TimezoneFinder()
+    return TimezoneFinder(in_memory=True)
 
 
 def _moment(value: Any) -> int | None:

@@ -12,7 +12,6 @@ import msgspec
 from tenfold.engagement.audience import profile_store, signals
 from tenfold.engagement.audience.folding import PURPOSE
 from tenfold.engagement.audience.program import matches
-from tenfold.engagement.audience.writer import by_id, now_of
 from tenfold.engagement.deliveries.model import MessageOutcome
 from tenfold.engagement.events.model import Folded
 from tenfold.engagement.journeys import model, run_store, store
@@ -26,8 +25,8 @@ from tenfold.jobs.queue import Job
 from tenfold.kit.clock import from_millis, now
 from tenfold.kit.ids import new_id
 from tenfold.storage.db import Db, Row
-from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Scope, Workspace
+from tenfold.tenancy.workspaces import workspaces_of
 
 _MEMBERS = 1_000
 
@@ -92,7 +91,7 @@ async def _enter_members(db: Db, scope: Scope, journey: _Journey, start: Start) 
     if start.after == "":  # whoever folds by the old definitions must be through
         await jobs_store.wait_for_lane(db, PURPOSE, journey.workspace.root_id)
     rows = await profile_store.members_page(db, scope.workspace_id, UUID(entry.segment), start.after, _MEMBERS)
-    present = now_of(journey.workspace, now())
+    present = journey.workspace.present(now())
     runs = [_run(journey, row["user_id"], "", present, [], row["entered_at"]) for row in rows]
     if runs:
         await run_store.begin(db, runs)
@@ -104,7 +103,7 @@ async def _enter_members(db: Db, scope: Scope, journey: _Journey, start: Start) 
 
 async def _running(db: Db, scope: BatchScope) -> dict[UUID, list[_Journey]]:
     ids = list(scope.claimed)
-    workspaces = by_id(await tenancy_store.read_workspaces(db, ids))  # type: ignore[arg-type]
+    workspaces = await workspaces_of(db, ids)
     found: dict[UUID, list[_Journey]] = defaultdict(list)
     for row in await store.running(db, ids):
         owner = workspaces[row["workspace_id"]]

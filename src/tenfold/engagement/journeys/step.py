@@ -51,7 +51,7 @@ def step(definition: Definition, run: Run, world: World) -> Effects:
         following = _visit(node, run, world, effects)
         if following is None:
             return effects
-        effects.passed.append((node.id, type(node).__struct_config__.tag))  # type: ignore[arg-type]
+        effects.passed.append((node.id, str(type(node).__struct_config__.tag)))
         run.node_id, run.until, run.message_id, run.sent = following, None, None, None
     effects.passed.append((EXIT, EXIT))
     run.node_id, effects.ended = EXIT, True
