@@ -21,7 +21,7 @@ from tenfold.wiring import ENDPOINTS, Installation, Services, clickhouse_of, mig
 from tenfold.worker import run_worker
 
 _log = get("server")
-_WATCH_SECONDS = 0.5
+_WATCH_SECONDS = 1.0
 _SWITCH_SECONDS = 0.0005  # the API must not wait long for the worker to let go of the interpreter
 _API_CONNECTIONS, _WORKER_CONNECTIONS = 12, 12
 

@@ -21,6 +21,7 @@ from tenfold.wiring import bells as bells_of
 
 _log = get("worker")
 _RECONNECT_SECONDS = 1.0
+_LOOK = 2.0  # seconds between looks at what comes due by time: so late a timer may be
 _IDLE = 30.0  # seconds between looks that nothing asked for
 _GATHER_EVENTS = 0.02  # a fold of many events costs little more than one of few
 _GATHER_ARCHIVE = 0.2
@@ -51,7 +52,7 @@ async def run_worker(found: Installation, stores: Stores, pressure: Pressure) ->
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_listen(found, bells))
-            group.create_task(run_loop("due", partial(ring_due, stores, bells), asyncio.Event(), idle=1))
+            group.create_task(run_loop("due", partial(ring_due, stores, bells), asyncio.Event(), idle=_LOOK))
             for _ in range(FOLDS_AT_ONCE):
                 loop("inbox", fold, gather=_GATHER_EVENTS)
             loop("archive", lambda: archive_once(stores), gather=_GATHER_ARCHIVE)

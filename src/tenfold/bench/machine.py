@@ -12,7 +12,7 @@ from pathlib import Path
 from tenfold.kit.errors import Unavailable
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_STAT_UTIME, _STAT_STIME = 11, 12  # after the command's name, proc(5)
+_TIMES = slice(11, 15)  # user and system time, own and of ended children; after the command's name, proc(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def _cpu(pid: int) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return (int(fields[_STAT_UTIME]) + int(fields[_STAT_STIME])) / _TICKS
+    return sum(map(int, fields[_TIMES])) / _TICKS
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -19,7 +19,8 @@ _SIZES = (100, 2_000, 10_000)
 _USERS_IN_ALL = 40_000
 _FOLDED, _ACCEPT_RATE, _ACCEPT_SECONDS = 60_000, 5_500, 10
 _STEADY_RATE, _STEADY_SECONDS, _PROBES_A_SECOND = 1_000, 15, 5
-_IDLE_SECONDS = 20
+_IDLE_SECONDS = 30
+_SETTLE_SECONDS = 20  # PostgreSQL tidies up after the workspaces were made
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def idle(directory: Path, size: int, report: Report) -> None:
     """What a server with nothing to do costs."""
     _prepared(directory, lambda opened: fill.workspaces(opened, size))
     with machine.serving(directory) as server:
-        asyncio.run(asyncio.sleep(5))
+        asyncio.run(asyncio.sleep(_SETTLE_SECONDS))
         before = machine.cpu_seconds(server.pid)
         asyncio.run(asyncio.sleep(_IDLE_SECONDS))
         spent = machine.cpu_seconds(server.pid) - before

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tenfold.kit.clock import monotonic
 
-_EVERY = 0.02
+_EVERY = 0.2
 _LATE = 0.01
 _PAUSE = 0.4
 

@@ -44,7 +44,7 @@ _OPTIONS = {
     "random_page_cost": "1.1",
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
-    "autovacuum_naptime": "10s",
+    "autovacuum_naptime": "30s",
     "log_min_messages": "warning",
     "log_timezone": "UTC",
     "timezone": "UTC",

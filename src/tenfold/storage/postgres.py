@@ -61,6 +61,15 @@ class Pool:
         except (PoolTimeout, OperationalError) as error:
             raise Unavailable(f"PostgreSQL is away or busy: {error}") from error
 
+    @asynccontextmanager
+    async def single(self) -> AsyncGenerator[Db]:
+        """For one statement that needs no context: the cheapest way there is."""
+        try:
+            async with self._pool.connection() as connection:
+                yield Db(connection)
+        except (PoolTimeout, OperationalError) as error:
+            raise Unavailable(f"PostgreSQL is away or busy: {error}") from error
+
 
 async def _configure(connection: AsyncConnection[DictRow]) -> None:
     """Arrays travel in binary, JSON is read and written by msgspec: several times faster than the defaults."""

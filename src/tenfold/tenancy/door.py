@@ -36,6 +36,13 @@ async def queues(stores: Stores) -> AsyncGenerator[Db]:
 
 
 @asynccontextmanager
+async def glance(stores: Stores) -> AsyncGenerator[Db]:
+    """As `queues`, for a single statement."""
+    async with stores.service.single() as db:
+        yield db
+
+
+@asynccontextmanager
 async def directory(stores: Stores) -> AsyncGenerator[Db]:
     """Look a workspace or key up before any is known: only the functions of the directory answer here."""
     async with stores.app.transaction(None, "") as db:
