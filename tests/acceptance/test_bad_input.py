@@ -1,5 +1,6 @@
 """Bad input gets the wire's answer, and nothing is stored by halves."""
 
+import base64
 import gzip
 import json
 from typing import Any
@@ -89,6 +90,14 @@ def test_wrong_write_keys(alice: Owner, header: str | None, status: int, message
     headers = {} if header is None else {"authorization": header.encode("latin-1")}
     answer = alice.world.http.post("/api/public/apps/batch", json={"batch": []}, headers=headers)
     assert (answer.status_code, answer.json()["message"]) == (status, message)
+
+
+def test_a_known_key_with_a_wrong_secret_is_refused(alice: Owner) -> None:
+    key_id = alice.get("/settings/write-keys")[0]["secretId"]
+    for value in ("0" * 16, ""):
+        wrong = "Basic " + base64.b64encode(f"{key_id}:{value}".encode()).decode()
+        answer = alice.world.http.post("/api/public/apps/batch", json={"batch": []}, headers={"authorization": wrong})
+        assert (answer.status_code, answer.json()["message"]) == (401, "InvalidWriteKey")
 
 
 @pytest.mark.parametrize(

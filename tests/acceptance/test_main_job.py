@@ -79,6 +79,7 @@ def test_the_same_message_twice_counts_once(alice: Owner) -> None:
     twice = alice.segment("twice", bought(times=2))
     once = {"type": "track", "messageId": "order-1", "userId": "ann", "event": "Order Completed"}
     alice.send(once, once)
+    alice.settle()
     alice.send(once)
     alice.settle()
     assert alice.members(twice) == set()
