@@ -240,3 +240,18 @@ def test_deleted_users_leave_nothing_behind(alice: Owner) -> None:
     assert alice.request("DELETE", "/users", {"userIds": ["ann"]}).status_code == 204
     assert set(alice.users()) == {"bob"}
     assert alice.get("/events", userId="ann")["count"] == 0
+
+
+def test_one_workspaces_bad_template_does_not_hold_up_anothers_mail(alice: Owner, world: World) -> None:
+    charlie = world.workspace("charlie")
+    charlie.use_mailbox()
+    for owner, more in ((charlie, {"from": "a@b.test\nBcc: everyone@x.test"}), (alice, {})):
+        pro, mail = owner.segment("pro", PRO), owner.mail_template(**more)
+        owner.journey("welcome", on_segment(pro, "m"), message("m", mail))
+    for owner in (charlie, alice):
+        owner.identify("ann", email=f"ann-{owner.id}@x.test", plan="pro")
+    alice.settle()
+    charlie.settle()
+    assert mails(alice, f"ann-{alice.id}@x.test") == ["Hello ann"]
+    assert mails(charlie, f"ann-{charlie.id}@x.test") == []
+    assert charlie.get("/events", event="DFMessageFailure")["count"] == 1

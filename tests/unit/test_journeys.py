@@ -165,3 +165,16 @@ def test_delays_until_a_users_date(value: Any, offset: dict[str, Any], end: int)
 )
 def test_keys_are_text_or_numbers(value: Any, key: str | None) -> None:
     assert keyed.key_value({"id": value}, "id") == key
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {"type": "LocalTime", "hour": 99},
+        {"type": "LocalTime", "hour": 9, "minute": 60},
+        {"type": "Second", "seconds": 1e300},
+    ],
+)
+def test_a_delay_that_can_never_end_is_refused(variant: dict[str, Any]) -> None:
+    with pytest.raises(model.Invalid, match="definition"):
+        journey({**delay(0), "variant": variant})

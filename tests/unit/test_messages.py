@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.exceptions import InvalidTag
 
-from tenfold.engagement.audience.folding import share
+from tenfold.engagement.audience.folding import Folder, share
 from tenfold.engagement.channels.model import Email
 from tenfold.engagement.deliveries.model import Intent
 from tenfold.engagement.deliveries.prepare import Inputs, Prepared, Refused, prepare
@@ -137,3 +137,18 @@ def test_sealed_values_open_only_where_they_belong() -> None:
 def test_write_keys_are_read_however_a_client_wraps_them(wrap: Any) -> None:
     header = keys.basic_credentials(UUID(int=5), "value")
     assert keys.parse_basic(wrap(header)) == (str(UUID(int=5)), "value")
+
+
+async def test_a_lane_that_cannot_be_folded_rests_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Folder(None)  # type: ignore[arg-type]
+    folded: list[int] = []
+
+    async def fold(rows: list[Any], lanes: set[UUID]) -> int:
+        if UUID(int=2) in lanes:
+            raise OverflowError
+        folded.extend(lane.int for lane in lanes)
+        return len(rows)
+
+    monkeypatch.setattr(folder, "_fold_held", fold)
+    assert await folder._try([row(lane, 1, 1) for lane in (1, 2, 3)]) == 2
+    assert (sorted(folded), set(folder._resting)) == ([1, 3], {UUID(int=2)})

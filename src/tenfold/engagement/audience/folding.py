@@ -17,7 +17,9 @@ from tenfold.engagement.audience.writer import Writes
 from tenfold.engagement.events import store as events_store
 from tenfold.engagement.events.model import Event, Folded, identity, ordinal, pack_folded, unpack
 from tenfold.jobs import store as jobs_store
-from tenfold.kit.clock import now
+from tenfold.kit.clock import monotonic, now
+from tenfold.kit.errors import Unavailable
+from tenfold.kit.logs import get
 from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
 from tenfold.tenancy.scope import BatchScope, Stores, Workspace
@@ -26,6 +28,8 @@ from tenfold.tenancy.workspaces import workspaces_of
 PURPOSE = "fold"
 FOLDS_AT_ONCE = 2
 _NO_LANE = UUID(int=0)
+_REST_SECONDS = 30.0
+_log = get("fold")
 _LANES = 64
 _PER_LANE = 100
 _MOST_EVENTS = 1_500
@@ -61,6 +65,7 @@ class Folder:
         self._stores = stores
         self._after = _NO_LANE
         self._busy: set[UUID] = set()
+        self._resting: dict[UUID, float] = {}
         self._claiming = asyncio.Lock()
         self.programs = Programs()
 
@@ -73,13 +78,30 @@ class Folder:
         if not rows:
             return 0
         try:
-            scope = BatchScope(self._stores, frozenset(row["workspace_id"] for row in rows))
-            async with door.workspace(scope) as db:
-                held = await jobs_store.lock_lanes(db, PURPOSE, list(lanes))
-                mine = [row for row in rows if row["lane"] in held]
-                return await self._fold(db, mine) if mine else 0
+            return await self._try(rows)
         finally:
             self._busy -= lanes
+
+    async def _try(self, rows: list[Row]) -> int:
+        """Fold the rows; when that fails, lane by lane, so that a fault stays with its lane, which rests a while."""
+        lanes = {row["lane"] for row in rows}
+        try:
+            return await self._fold_held(rows, lanes)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - a workspace's fault must not hold up the others
+            if len(lanes) == 1:
+                _log.error("a lane cannot be folded", lane=str(*lanes), exc_info=error)
+                self._resting[rows[0]["lane"]] = monotonic() + _REST_SECONDS
+                return 0
+        return sum([await self._try([row for row in rows if row["lane"] == lane]) for lane in lanes])
+
+    async def _fold_held(self, rows: list[Row], lanes: set[UUID]) -> int:
+        scope = BatchScope(self._stores, frozenset(row["workspace_id"] for row in rows))
+        async with door.workspace(scope) as db:
+            held = await jobs_store.lock_lanes(db, PURPOSE, list(lanes))
+            mine = [row for row in rows if row["lane"] in held]
+            return await self._fold(db, mine) if mine else 0
 
     async def _claim(self) -> list[Row]:
         """Rows to take now, of lanes that no other batch of this worker has in hand."""
@@ -89,7 +111,9 @@ class Folder:
                 self._after = _NO_LANE
                 rows = await events_store.peek_inbox(db, after=self._after, lanes=_LANES, per_lane=_PER_LANE)
         lanes = {row["lane"] for row in rows}
-        taken = share([row for row in rows if row["lane"] not in self._busy], _MOST_EVENTS)
+        self._resting = {lane: until for lane, until in self._resting.items() if until > monotonic()}
+        out = self._busy | self._resting.keys()
+        taken = share([row for row in rows if row["lane"] not in out], _MOST_EVENTS)
         last = max((row["lane"] for row in taken), default=_NO_LANE)
         self._after = last if len(lanes) == _LANES or last < max(lanes, default=_NO_LANE) else _NO_LANE
         return taken

@@ -1,11 +1,13 @@
 """Definitions of user properties and segments, as the wire writes them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 
 from tenfold.kit.errors import Invalid
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=10_000_000_000)]  # three centuries: what dates can carry
 
 
 class Equals(msgspec.Struct, tag="Equals"):
@@ -33,13 +35,13 @@ class LessThan(msgspec.Struct, tag="LessThan"):
 
 
 class Within(msgspec.Struct, tag="Within", rename="camel"):
-    window_seconds: float
+    window_seconds: Seconds
 
 
 class HasBeen(msgspec.Struct, tag="HasBeen", rename="camel"):
     comparator: Literal["GTE", "LT"]
     value: str | int | float
-    window_seconds: float
+    window_seconds: Seconds
 
 
 class AbsoluteTimestamp(msgspec.Struct, tag="AbsoluteTimestamp", rename="camel"):
@@ -77,7 +79,7 @@ class PerformedNode(msgspec.Struct, tag="Performed", rename="camel"):
     times: float | None = None
     times_operator: Literal["=", ">=", "<"] = "="
     time_operator: Literal["Within", "AfterAbsolute", "BeforeAbsolute"] | None = None
-    within_seconds: float | None = None
+    within_seconds: Seconds | None = None
     absolute_timestamp: str | None = None
     properties: list[PropertyCondition] = []
 

@@ -81,6 +81,10 @@ class SmtpConnections:
 
 async def _transmit(client: aiosmtplib.SMTP, email: Email) -> Outcome:
     try:
+        content = _mime(email).as_bytes()
+    except (ValueError, LookupError) as error:  # a header with a line break, an address that is none
+        return _failed(error, Verdict.FAILED)
+    try:
         await client.mail(parseaddr(email.sender)[1])
         for address in (email.to, *email.cc, *email.bcc):
             await client.rcpt(parseaddr(address)[1])
@@ -89,9 +93,9 @@ async def _transmit(client: aiosmtplib.SMTP, email: Email) -> Outcome:
             await client.rset()
         return _failed(error, Verdict.FAILED if error.code >= _PERMANENT else Verdict.RETRY)
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-        return _failed(error, Verdict.RETRY)
+        return _failed(error, Verdict.FAILED if isinstance(error, ValueError) else Verdict.RETRY)
     try:
-        response = await client.data(_mime(email).as_bytes())
+        response = await client.data(content)
     except aiosmtplib.SMTPResponseException as error:
         return _failed(error, Verdict.FAILED if error.code >= _PERMANENT else Verdict.RETRY)
     except (TimeoutError, aiosmtplib.SMTPException, OSError) as error:

@@ -21,11 +21,13 @@ from tenfold.engagement.deliveries import settle, store
 from tenfold.engagement.deliveries.model import unpack
 from tenfold.engagement.deliveries.prepare import Inputs, Prepared, Refused, prepare
 from tenfold.engagement.deliveries.settle import Settled
+from tenfold.engagement.events.model import Internal
 from tenfold.engagement.subscriptions import store as subscriptions_store
 from tenfold.engagement.templates import store as templates_store
 from tenfold.kit.clock import now
 from tenfold.kit.errors import Unavailable
 from tenfold.kit.ids import new_id
+from tenfold.kit.logs import get
 from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
 from tenfold.tenancy.scope import BatchScope, Stores, Workspace
@@ -34,6 +36,7 @@ from tenfold.tenancy.workspaces import workspaces_of
 _LANES, _PER_LANE, _BATCH = 32, 8, 32
 _LEASE_SECONDS = 120.0
 _INACTIVE_PAUSE = timedelta(seconds=30)
+_log = get("sender")
 _RECORD_TRIES, _RECORD_PAUSE = 60, 1.0
 
 
@@ -63,7 +66,7 @@ class Sender:
         if not rows:
             return 0
         claimed = await self._claim(rows)
-        outcomes = await asyncio.gather(*(self._transmit(prepared) for _, prepared in claimed.ready))
+        outcomes = await asyncio.gather(*(self._guarded(prepared) for _, prepared in claimed.ready))
         for (row, prepared), outcome in zip(claimed.ready, outcomes, strict=True):
             claimed.settled.append(Settled.after(row, prepared, outcome))
         await self._record(claimed)
@@ -94,7 +97,7 @@ class Sender:
             claimed = _Claimed(scope, await _workspaces(db, scope))
             taken = await claiming.rows()
             for row, inputs in await _inputs(scope, db, taken):
-                prepared = prepare(inputs)
+                prepared = _prepared(inputs)
                 if not claimed.workspaces[row["workspace_id"]].active:
                     claimed.settled.append(Settled.later(row, now() + _INACTIVE_PAUSE))
                 elif isinstance(prepared, Refused):
@@ -102,6 +105,14 @@ class Sender:
                 else:
                     claimed.ready.append((row, prepared))
         return claimed
+
+    async def _guarded(self, prepared: Prepared) -> Outcome:
+        """A fault of one message stays with it; since it may have left, it is not tried again."""
+        try:
+            return await self._transmit(prepared)
+        except Exception as error:  # noqa: BLE001 - the channel's border
+            _log.error("a provider failed", exc_info=error)
+            return Outcome(Verdict.DOUBTFUL, {"message": type(error).__name__})
 
     async def _transmit(self, prepared: Prepared) -> Outcome:
         if not isinstance(prepared.content, Email):
@@ -129,6 +140,16 @@ class Sender:
 
 def _scope(stores: Stores, rows: list[Row]) -> BatchScope:
     return BatchScope(stores, frozenset(row["workspace_id"] for row in rows))
+
+
+def _prepared(inputs: Inputs) -> Prepared | Refused:
+    """A template's fault stays with its message, whatever it is: its neighbours in the batch are others' messages."""
+    try:
+        return prepare(inputs)
+    except Exception as error:  # noqa: BLE001 - the template's border
+        _log.error("a message cannot be prepared", workspace=str(inputs.workspace_id), exc_info=error)
+        variant = {"type": "MessageTemplateMisconfigured", "message": type(error).__name__}
+        return Refused(Internal.BAD_CONFIGURATION, variant)
 
 
 async def _workspaces(db: Db, scope: BatchScope) -> dict[UUID, Workspace]:

@@ -159,10 +159,3 @@ async def archive_waits(db: Db, workspace_id: UUID, seq: int) -> bool:
         {"workspace_id": workspace_id, "seq": seq},
     )
     return bool(row and row["waits"])
-
-
-async def forget_ids(db: Db, workspace_id: UUID, ids: list[UUID]) -> None:
-    await db.run(
-        "DELETE FROM event_ids WHERE workspace_id = %(workspace_id)s AND id = ANY (%(ids)s)",
-        {"workspace_id": workspace_id, "ids": ids},
-    )

@@ -20,6 +20,7 @@ from tenfold.engagement.journeys.step import Effects, World, step
 from tenfold.kit.clock import from_millis, iso, now
 from tenfold.kit.ids import named_id, new_id, try_parse_id
 from tenfold.kit.jsonpath import MISSING
+from tenfold.kit.logs import get
 from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door
 from tenfold.tenancy.scope import BatchScope, Stores, Workspace
@@ -27,6 +28,8 @@ from tenfold.tenancy.workspaces import workspaces_of
 
 _MOST = 500
 _INACTIVE_PAUSE_MS = 60_000
+_FAULT_PAUSE_MS = 3_600_000
+_log = get("journeys")
 _NO_TEMPLATE = UUID(int=0)
 
 
@@ -51,6 +54,14 @@ class _Results:
     events: dict[UUID, list[Event]] = field(default_factory=lambda: defaultdict(list))
     visits: Counter[tuple[UUID, UUID, str]] = field(default_factory=Counter[tuple[UUID, UUID, str]])
 
+    def add(self, other: "_Results") -> None:
+        self.moved += other.moved
+        self.begun += other.begun
+        self.messages += other.messages
+        self.visits += other.visits
+        for owner, told in other.events.items():
+            self.events[owner] += told
+
 
 async def advance_once(stores: Stores) -> int:
     """Take the runs that are due one step further; how many there were."""
@@ -73,7 +84,7 @@ async def _advance(db: Db, rows: list[Row]) -> None:
     for row in rows:
         version = batch.versions.get((row["journey_id"], row["version"]))
         if version is not None:
-            _one(batch, row, version, results)
+            _alone(batch, row, version, results)
     await _write(db, batch, results)
 
 
@@ -107,6 +118,19 @@ async def _load_keyed_segments(db: Db, batch: _Batch, ids: list[UUID]) -> None:
         parsed = [found for item in wanted if (found := try_parse_id(item))]
         for row in await audience_store.segments_by_id(db, ids, parsed):
             batch.segments[str(row["id"])] = audience_model.parse_segment(row["definition"]).entry_node
+
+
+def _alone(batch: _Batch, row: Row, version: Row, results: _Results) -> None:
+    """Step a run; its fault stays with it, since its neighbours in the batch are others' runs. It is put off."""
+    mine = _Results()
+    try:
+        _one(batch, row, version, mine)
+    except Exception as error:  # noqa: BLE001 - the definition's border
+        _log.error("a run cannot go on", workspace=str(row["workspace_id"]), run=str(row["id"]), exc_info=error)
+        workspace = batch.workspaces[row["workspace_id"]]
+        put_off = Effects(due=workspace.present(now()) + _FAULT_PAUSE_MS, waits_for=row["waits_for"])
+        mine = _Results([_moved(row, model.unpack(row["state"]), put_off, workspace)])
+    results.add(mine)
 
 
 def _one(batch: _Batch, row: Row, version: Row, results: _Results) -> None:

@@ -1,6 +1,6 @@
 """Journeys as the wire writes them, and a run on its way through one."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -8,6 +8,7 @@ from tenfold.engagement.events.model import Folded
 from tenfold.kit.errors import Invalid
 
 EXIT = "ExitNode"
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=10_000_000_000)]  # three centuries: what dates can carry
 
 
 class SegmentEntry(msgspec.Struct, tag="EntryNode", rename="camel"):
@@ -29,19 +30,19 @@ class ExitNode(msgspec.Struct, tag="ExitNode"):
 
 
 class SecondDelay(msgspec.Struct, tag="Second"):
-    seconds: float
+    seconds: Seconds
 
 
 class LocalTimeDelay(msgspec.Struct, tag="LocalTime", rename="camel"):
-    hour: int
-    minute: int = 0
+    hour: Annotated[int, msgspec.Meta(ge=0, le=23)]
+    minute: Annotated[int, msgspec.Meta(ge=0, le=59)] = 0
     allowed_days_of_week: list[int] | None = None
     default_timezone: str | None = None
 
 
 class UserPropertyDelay(msgspec.Struct, tag="UserProperty", rename="camel"):
     user_property: str
-    offset_seconds: float = 0
+    offset_seconds: Seconds = 0
     offset_direction: Literal["after", "before"] = "after"
 
 
@@ -58,7 +59,7 @@ class WaitForChild(msgspec.Struct, rename="camel"):
 
 class WaitForNode(msgspec.Struct, tag="WaitForNode", rename="camel"):
     id: str
-    timeout_seconds: float
+    timeout_seconds: Seconds
     timeout_child: str
     segment_children: list[WaitForChild]
 
