@@ -35,7 +35,7 @@ class Load:
         self._owner = owner
         self._stop = threading.Event()
         self.acknowledged: list[tuple[str, int]] = []
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -67,6 +67,16 @@ class Load:
                 if answer.status_code == 204:
                     return
             time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_restart_gets_past_what_a_killed_server_left_behind(doomed: Server) -> None:
+    """PostgreSQL and its parent die within moments of each other, in any order; the next start still succeeds."""
+    for pause in (0.0, 0.005, 0.02, 0.05, 0.1, 0.3):
+        doomed.kill_postgres()
+        time.sleep(1 + pause)
+        doomed.kill()
+        doomed.start()
 
 
 @pytest.mark.slow

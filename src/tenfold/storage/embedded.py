@@ -4,6 +4,7 @@ PostgreSQL refuses to run as root. Started by root it runs as `nobody`, with the
 needs to reach a data directory below a private folder such as /root.
 """
 
+import contextlib
 import ctypes
 import os
 import pwd
@@ -28,6 +29,7 @@ _BIN = Path(
 )
 _SOCKET_LIMIT = 90  # a Unix socket's path may have 107 bytes, the file name among them
 _STARTUP_SECONDS = 60
+_STARTUP_TRIES, _PAUSE_SECONDS = 20, 0.3
 _PR_SET_PDEATHSIG = 1
 _log = get("postgres")
 
@@ -71,18 +73,14 @@ class EmbeddedPostgres:
         """Create the cluster when there is none, start it, and wait until it answers."""
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
-        self._stop_stray()
-        self._spawn()
-        self._wait()
+        self._bring_up()
 
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
     def restart(self) -> None:
         _log.warning("postgres died, starting it again")
-        self._stop_stray()
-        self._spawn()
-        self._wait()
+        self._bring_up()
 
     def stop(self) -> None:
         """Fast shutdown: sessions are ended, everything committed is on disk."""
@@ -127,28 +125,40 @@ class EmbeddedPostgres:
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - the call is async-signal-safe
             )
 
-    def _wait(self) -> None:
+    def _bring_up(self) -> None:
+        """Start the server, again when what a killed one left behind (its lock, its shared memory) is in the way."""
+        for _ in range(_STARTUP_TRIES):
+            self._stop_stray()
+            self._spawn()
+            if self._answers():
+                return
+            time.sleep(_PAUSE_SECONDS)
+        raise ConfigurationError(f"PostgreSQL did not start; see {self._data.parent / 'postgres.log'}")
+
+    def _answers(self) -> bool:
+        """Wait until the server takes connections; false when it ended instead.
+
+        Raises Unavailable when it does neither for a minute.
+        """
         deadline = time.monotonic() + _STARTUP_SECONDS
         while time.monotonic() < deadline:
             if not self.alive():
-                raise ConfigurationError(f"PostgreSQL did not start; see {self._data.parent / 'postgres.log'}")
+                return False
             try:
                 psycopg.connect(self.url, connect_timeout=5).close()
             except psycopg.OperationalError:
                 time.sleep(0.03)
             else:
-                return
+                return self.alive()
         raise Unavailable(f"PostgreSQL did not answer within {_STARTUP_SECONDS} s")
 
     def _stop_stray(self) -> None:
         """End a server left behind by a process that was killed; wait until it is gone."""
-        pid_file = self._data / "postmaster.pid"
-        if not pid_file.exists():
-            return
-        pid = int(pid_file.read_text().split()[0])
+        pid = _recorded_pid(self._data / "postmaster.pid")
         deadline = time.monotonic() + _STARTUP_SECONDS
-        while _is_postgres(pid) and time.monotonic() < deadline:
-            os.kill(pid, signal.SIGINT)
+        while pid is not None and _is_postgres(pid) and time.monotonic() < deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGINT)
             time.sleep(0.05)
 
 
@@ -156,6 +166,13 @@ def _die_with_parent() -> None:
     """Ask the kernel to end the server when this process dies (prctl(2); Linux only, elsewhere it stays)."""
     if hasattr(ctypes.CDLL(None), "prctl"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def _recorded_pid(pid_file: Path) -> int | None:
+    try:
+        return int(pid_file.read_text().split()[0])
+    except (OSError, ValueError, IndexError):  # no file, or one that is just being written
+        return None
 
 
 def _is_postgres(pid: int) -> bool:
