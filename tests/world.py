@@ -1,5 +1,6 @@
 """The cast and their world: Alice owns a workspace, Charlie owns another and must never see hers."""
 
+import base64
 import datetime as dt
 import itertools
 import os
@@ -9,9 +10,12 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 
+from tenfold.tenancy.context import signed
+from tenfold.tenancy.keys import sign
 from tests.mailbox import Mailbox
 
 _NUMBERS = itertools.count(int(time.time() * 1000) % 1_000_000_000)
@@ -63,6 +67,12 @@ class Server:
     @property
     def platform_key(self) -> str:
         return (self.directory / "platform.key").read_text().strip()
+
+    def context(self, *workspaces: str) -> str:
+        """A signed context, as only a process of the installation can make it."""
+        secret = base64.b64decode((self.directory / "secret.key").read_text())
+        key = bytes.fromhex(sign(secret, "context", b""))
+        return signed(key, [UUID(workspace) for workspace in workspaces], ("test", "test", ""), "", "")
 
     @property
     def database_url(self) -> str:

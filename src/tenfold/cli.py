@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -16,7 +16,7 @@ from tenfold.bench.suite import run as run_benches
 from tenfold.kit import logs, settings
 from tenfold.kit.errors import AppError, ConfigurationError, NotFound
 from tenfold.kit.ids import parse_id
-from tenfold.platform.provision import PLATFORM, provision
+from tenfold.platform.provision import platform_scope, provision
 from tenfold.platform.routes import new_workspace, shown, shown_with_keys
 from tenfold.server import Address
 from tenfold.server import serve as run_server
@@ -120,7 +120,7 @@ def create_workspace(
     body |= {key: value for key, value in (("parentWorkspaceId", parent), ("externalId", external_id)) if value}
 
     async def create(opened: Stores) -> dict[str, Any]:
-        return shown_with_keys(await provision(opened, new_workspace(body)))
+        return shown_with_keys(await provision(platform_scope(opened), new_workspace(body)))
 
     _print(_with_stores(data_dir, create))
 
@@ -180,7 +180,7 @@ async def _scope(opened: Stores, workspace_id: str) -> Scope:
     found = await workspaces.find(opened, parse_id(workspace_id, "workspace id"))
     if found is None:
         raise NotFound(f"no workspace {workspace_id}")
-    return Scope(opened, found, PLATFORM)
+    return replace(platform_scope(opened), workspace=found)
 
 
 def _with_stores(data_dir: Path, work: Callable[[Stores], Awaitable[T]]) -> T:

@@ -12,12 +12,13 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from tenfold.engagement.events.accept import Acceptor
-from tenfold.http.app import Site, build
+from tenfold.http.app import build
 from tenfold.jobs.pressure import Pressure
 from tenfold.kit.errors import ConfigurationError
 from tenfold.kit.logs import get
+from tenfold.tenancy.audit.watch import Watch
 from tenfold.tenancy.scope import ClickHouse
-from tenfold.wiring import ENDPOINTS, Installation, Services, clickhouse_of, migrate, stores
+from tenfold.wiring import ENDPOINTS, Installation, clickhouse_of, migrate, site, stores
 from tenfold.worker import run_worker
 
 _log = get("server")
@@ -91,10 +92,10 @@ async def _api(
     async with stores(found, clickhouse, name="api", size=_API_CONNECTIONS) as opened:
         acceptor = Acceptor(opened)
         accepting = asyncio.create_task(acceptor.run())
-        settings = found.settings
-        site = Site(opened, Services(acceptor), settings.auth_mode, found.platform_key, settings.body_limit)
+        watch = Watch(opened)
+        watching = asyncio.create_task(watch.run())
         server = Server(
-            build(site, ENDPOINTS),
+            build(site(found, opened, acceptor, watch), ENDPOINTS),
             address=address.host,
             port=address.port,
             interface=Interfaces.ASGINL,
@@ -110,6 +111,8 @@ async def _api(
         server.main_loop_interrupt.set()
         await serving
         accepting.cancel()
+        await watch.settled()
+        watching.cancel()
 
 
 async def _until_listening(address: Address) -> None:

@@ -5,6 +5,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tenfold.access.audit import ENDPOINTS as AUDIT
+from tenfold.access.keys import ENDPOINTS as KEYS
+from tenfold.access.login import ENDPOINTS as LOGIN
+from tenfold.access.members import ENDPOINTS as MEMBERS
 from tenfold.engagement.audience.routes import ENDPOINTS as AUDIENCE
 from tenfold.engagement.channels.routes import ENDPOINTS as CHANNELS
 from tenfold.engagement.deliveries.routes import ENDPOINTS as DELIVERIES
@@ -13,25 +17,32 @@ from tenfold.engagement.events.routes import ENDPOINTS as EVENTS
 from tenfold.engagement.journeys.routes import ENDPOINTS as JOURNEYS
 from tenfold.engagement.subscriptions.routes import ENDPOINTS as SUBSCRIPTIONS
 from tenfold.engagement.templates.routes import ENDPOINTS as TEMPLATES
+from tenfold.http.admission import Site
 from tenfold.http.endpoint import Endpoint
+from tenfold.http.openid import OpenId
 from tenfold.kit.errors import ConfigurationError
-from tenfold.kit.settings import Settings
+from tenfold.kit.settings import Settings, check_access
 from tenfold.platform.erasure import ENDPOINTS as ERASURE
 from tenfold.platform.routes import ENDPOINTS as PLATFORM
-from tenfold.platform.settings import ENDPOINTS as SETTINGS
 from tenfold.storage import datadir
 from tenfold.storage.clickhouse import ClickHouse
 from tenfold.storage.embedded import EmbeddedPostgres
 from tenfold.storage.migrate import clickhouse_schema, migrate_postgres
 from tenfold.storage.postgres import Pool, hear
+from tenfold.tenancy.access.passwords import Password
+from tenfold.tenancy.audit.watch import Watch
 from tenfold.tenancy.keys import sign
 from tenfold.tenancy.scope import Stores
 
-APP, SERVICE, DIRECTORY = "tenfold_app", "tenfold_service", "tenfold_directory"
+APP, SERVICE = "tenfold_app", "tenfold_service"
+_NOBODYS = ("tenfold_directory", "tenfold_keeper", "tenfold_auditor")
 ENDPOINTS: list[Endpoint] = [
     *PLATFORM,
     *ERASURE,
-    *SETTINGS,
+    *KEYS,
+    *MEMBERS,
+    *LOGIN,
+    *AUDIT,
     *EVENTS,
     *AUDIENCE,
     *SUBSCRIPTIONS,
@@ -55,7 +66,11 @@ class Installation:
     def passwords(self) -> dict[str, str | None]:
         """The roles' passwords follow from the secret, so every process knows them."""
         named = {role: sign(self.secret, "database role", role.encode()) for role in (APP, SERVICE)}
-        return {**named, DIRECTORY: None}
+        return {**named, **dict.fromkeys(_NOBODYS)}
+
+    @property
+    def context_key(self) -> bytes:
+        return bytes.fromhex(sign(self.secret, "context", b""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,41 @@ class Services:
     """What handlers use beside the stores."""
 
     acceptor: Acceptor
+    auth_mode: str
+    password: Password | None
+    openid: OpenId | None
+    public_url: str | None
+    return_parameter: str
+    secure_cookies: bool
+
+
+def site(found: Installation, opened: Stores, acceptor: Acceptor, watch: Watch) -> Site:
+    """What the HTTP side of an installation shares.
+
+    Raises ConfigurationError when its mode of access lacks something.
+    """
+    settings = found.settings
+    check_access(settings)
+    services = Services(
+        acceptor,
+        settings.auth_mode,
+        Password(settings.password) if settings.password else None,
+        OpenId(settings.openid) if settings.openid else None,
+        settings.public_url,
+        settings.return_parameter,
+        settings.secure_cookies,
+    )
+    return Site(
+        opened,
+        services,
+        settings.auth_mode,
+        found.platform_key,
+        settings.body_limit,
+        watch,
+        services.openid,
+        settings.secure_cookies,
+        settings.trusted_proxies,
+    )
 
 
 @contextlib.contextmanager
@@ -103,7 +153,7 @@ def describe(settings: Settings, postgres: EmbeddedPostgres | None) -> Installat
 
 
 def migrate(found: Installation) -> list[str]:
-    return migrate_postgres(found.database_url, found.passwords())
+    return migrate_postgres(found.database_url, found.passwords(), found.context_key)
 
 
 @contextlib.asynccontextmanager
@@ -117,7 +167,7 @@ async def stores(found: Installation, clickhouse: ClickHouse, *, name: str, size
     for pool in pools:
         await pool.open()
     try:
-        yield Stores(pools[0], pools[1], clickhouse, found.secret, {}, {})
+        yield Stores(pools[0], pools[1], clickhouse, found.secret, found.context_key, {}, {})
     finally:
         for pool in pools:
             await pool.close()

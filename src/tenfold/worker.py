@@ -15,6 +15,7 @@ from tenfold.jobs.due import ring_due
 from tenfold.jobs.pressure import Pressure
 from tenfold.jobs.runner import Bells, Step, run_loop
 from tenfold.kit.logs import get
+from tenfold.tenancy.audit import log
 from tenfold.tenancy.scope import Stores
 from tenfold.wiring import Installation
 from tenfold.wiring import bells as bells_of
@@ -23,6 +24,7 @@ _log = get("worker")
 _RECONNECT_SECONDS = 1.0
 _LOOK = 2.0  # seconds between looks at what comes due by time: so late a timer may be
 _IDLE = 30.0  # seconds between looks that nothing asked for
+_HOURLY = 3600.0
 _GATHER_EVENTS = 0.02  # a fold of many events costs little more than one of few
 _GATHER_ARCHIVE = 0.2
 
@@ -60,6 +62,8 @@ async def run_worker(found: Installation, stores: Stores, pressure: Pressure) ->
             loop("runs", lambda: advancing.advance_once(stores))
             loop("messages", sender.send_once)
             loop("abandoned", sender.settle_abandoned)
+            group.create_task(run_loop("audit", partial(log.chain_pending, stores), bells.of("audit"), idle=_LOOK))
+            group.create_task(run_loop("retention", partial(log.trim_all, stores), bells.of("trim"), idle=_HOURLY))
             for topic, handler in topics.items():
                 loop(f"jobs-{topic}", partial(queue.work_once, stores, topic, handler))
     finally:

@@ -11,7 +11,14 @@ from tenfold.storage import migrate
 from tenfold.storage.embedded import _BIN, EmbeddedPostgres
 
 SNAPSHOT = Path(__file__).parents[2] / "src" / "tenfold" / "migrations" / "postgres" / "schema.snapshot"
-ROLES = {"tenfold_app": "a", "tenfold_service": "b", "tenfold_directory": None}
+ROLES = {
+    "tenfold_app": "a",
+    "tenfold_service": "b",
+    "tenfold_directory": None,
+    "tenfold_keeper": None,
+    "tenfold_auditor": None,
+}
+KEY = b"k" * 32
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +36,8 @@ def dump(postgres: EmbeddedPostgres) -> str:
 
 
 def test_the_snapshot_is_what_a_replay_makes(postgres: EmbeddedPostgres) -> None:
-    assert migrate.migrate_postgres(postgres.url, ROLES)
-    assert migrate.migrate_postgres(postgres.url, ROLES) == []
+    assert migrate.migrate_postgres(postgres.url, ROLES, KEY)
+    assert migrate.migrate_postgres(postgres.url, ROLES, KEY) == []
     made = dump(postgres)
     if not SNAPSHOT.exists():
         SNAPSHOT.write_text(made)
@@ -40,7 +47,7 @@ def test_the_snapshot_is_what_a_replay_makes(postgres: EmbeddedPostgres) -> None
 def test_a_migration_changed_after_it_ran_is_refused(
     postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    migrate.migrate_postgres(postgres.url, ROLES)
+    migrate.migrate_postgres(postgres.url, ROLES, KEY)
     assert migrate.pending(postgres.url) == []
     changed = [migrate.Migration(item.name, item.text + "-- edited") for item in migrate.known("postgres")]
     monkeypatch.setattr(migrate, "known", lambda _: changed)
@@ -49,8 +56,8 @@ def test_a_migration_changed_after_it_ran_is_refused(
 
 
 def test_reset_leaves_nothing_and_the_schema_can_be_made_again(postgres: EmbeddedPostgres) -> None:
-    migrate.migrate_postgres(postgres.url, ROLES)
+    migrate.migrate_postgres(postgres.url, ROLES, KEY)
     migrate.drop_postgres(postgres.url)
     assert len(migrate.pending(postgres.url)) == len(migrate.known("postgres"))
-    assert migrate.migrate_postgres(postgres.url, ROLES)
+    assert migrate.migrate_postgres(postgres.url, ROLES, KEY)
     assert dump(postgres) == SNAPSHOT.read_text()

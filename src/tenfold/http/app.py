@@ -6,47 +6,40 @@ The order of checks is the wire's: body, schema, credentials, then the handler.
 import gzip
 import json
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
 
 import msgspec
 from litestar import Litestar, Request, Response, route
 from litestar.enums import HttpMethod, ScopeType
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
 from litestar.types import ASGIApp, Message, Receive, Send
 from litestar.types import Scope as AsgiScope
 
-from tenfold.http import auth, problems
-from tenfold.http.endpoint import Call, Door, Endpoint, Reply, mounts, wire_name
+from tenfold.http import problems
+from tenfold.http.admission import Gate, Site, admit, finished
+from tenfold.http.endpoint import Call, Endpoint, Reply, mounts, wire_name
+from tenfold.http.permissions import permission_of
 from tenfold.http.problems import Answered
 from tenfold.http.wire import WireRoute, check_request, parse_query, table
 from tenfold.kit.errors import AppError, Invalid, TooLarge
+from tenfold.kit.ids import new_id
 from tenfold.kit.jsontypes import as_list, as_object
 from tenfold.kit.logs import get
-from tenfold.tenancy.scope import Scope, Stores
 
 _log = get("http")
 _CORS = {
     b"access-control-allow-origin": b"*",
     b"access-control-allow-methods": b"GET, HEAD, PUT, PATCH, POST, DELETE",
     b"access-control-allow-headers": b"Authorization, Content-Type, df-workspace-id, workspace-id, *",
-    b"access-control-expose-headers": b"Content-Disposition",
+    b"access-control-expose-headers": b"Content-Disposition, X-Request-Id, Retry-After",
 }
 _PATIENCE = 8
+_LONGEST_ADDRESS = 64
 _DEEP = "JSON is nested too deeply"
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What every handler shares."""
-
-    stores: Stores
-    services: Any
-    auth_mode: str
-    platform_key: str
-    body_limit: int
 
 
 def build(site: Site, endpoints: Sequence[Endpoint]) -> ASGIApp:
@@ -63,24 +56,27 @@ def build(site: Site, endpoints: Sequence[Endpoint]) -> ASGIApp:
 
 def _mount(site: Site, endpoint: Endpoint, path: str) -> HTTPRouteHandler:
     wire = table().get(wire_name(endpoint), WireRoute())
-    admin = path.startswith("/api/admin/")
+    gate = Gate(endpoint, path.startswith("/api/admin/"), permission_of(endpoint))
 
-    async def answer(request: Request[Any, Any, Any]) -> Response[bytes]:
+    async def answer(request: Request[Any, Any, Any]) -> Response[Any]:
         if request.scope["path"].endswith("/") and endpoint.path.count("/") > 1:
             return _response(problems.not_found(request.method, request.scope["path"]))
+        request_id = str(new_id())
         try:
-            call = await _read(site, endpoint, wire, request)
-            scope = await _scope(site, endpoint, call, admin=admin)
-            return _response(await endpoint.handler(replace(call, workspace_scope=scope)))
+            call = await admit(site, gate, await _read(site, endpoint, wire, request, request_id))
+            reply = finished(call, await endpoint.handler(call))
         except AppError as error:
-            return _response(problems.reply_to(error))
+            reply = problems.reply_to(error)
+        return _response(replace(reply, headers={**reply.headers, "X-Request-Id": request_id}))
 
     methods = [HttpMethod(endpoint.method), *([HttpMethod.HEAD] if endpoint.method == "GET" else [])]
     handler = route(path, http_method=methods, status_code=200, name=f"{endpoint.method} {path}")
     return handler(answer)
 
 
-async def _read(site: Site, endpoint: Endpoint, wire: WireRoute, request: Request[Any, Any, Any]) -> Call:
+async def _read(
+    site: Site, endpoint: Endpoint, wire: WireRoute, request: Request[Any, Any, Any], request_id: str
+) -> Call:
     headers = {name.lower(): value for name, value in request.headers.items()}
     raw = await _body(request, headers, site.body_limit)
     query = parse_query(request.scope["query_string"].decode("latin-1"))
@@ -90,25 +86,16 @@ async def _read(site: Site, endpoint: Endpoint, wire: WireRoute, request: Reques
     else:
         body, query = check_request(wire, _parse(raw, headers) if raw or wire.body else None, query, headers)
     path = {name: str(value) for name, value in request.path_params.items()}
-    return Call(site.stores, site.services, body, query, headers, path, raw)
+    address = _address(site, request, headers)
+    return Call(site.stores, site.services, body, query, headers, path, raw, request_id, address)
 
 
-async def _scope(site: Site, endpoint: Endpoint, call: Call, *, admin: bool) -> Scope | None:
-    if endpoint.door is Door.OPEN:
-        return None
-    if endpoint.door is Door.PLATFORM:
-        auth.check_platform_key(call.headers.get("authorization"), site.platform_key)
-        return None
-    if endpoint.door is Door.WRITE_KEY:
-        return await auth.write_key_scope(site.stores, call.headers.get("authorization", ""), endpoint.refusal)
-    try:
-        requested = auth.requested_workspace(call.body, call.query, call.headers)
-    except Invalid as error:
-        raise Invalid(error.message, empty=not admin) from error
-    if not admin:
-        return await auth.session_scope(site.stores, site.auth_mode, requested)
-    header, external_id = call.headers.get("authorization"), call.query.get("externalId")
-    return await auth.admin_scope(site.stores, header, requested, external_id)
+def _address(site: Site, request: Request[Any, Any, Any], headers: Mapping[str, str]) -> str:
+    """The caller's address; a proxy that is trusted says whose request it passes on."""
+    peer = request.client.host if request.client else ""
+    if peer in site.trusted_proxies and (forwarded := headers.get("x-forwarded-for")):
+        return forwarded.rpartition(",")[2].strip()[:_LONGEST_ADDRESS]
+    return peer
 
 
 async def _body(request: Request[Any, Any, Any], headers: Mapping[str, str], limit: int) -> bytes:
@@ -178,21 +165,25 @@ def _mended(value: Any) -> Any:
     return value
 
 
-def _response(reply: Reply) -> Response[bytes]:
+def _response(reply: Reply) -> Response[Any]:
     headers = dict(reply.headers)
     if reply.body is None:
         return Response(b"", status_code=reply.status, headers=headers, media_type="")
+    body: Any = reply.body
+    if isinstance(body, AsyncIterator):
+        stream = cast("AsyncIterator[bytes]", body)
+        return Stream(stream, status_code=reply.status, headers=headers, media_type=reply.content_type)
     content = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
     return Response(content, status_code=reply.status, headers=headers, media_type=reply.content_type)
 
 
-def _framework_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def _framework_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     if error.status_code in (404, 405):
         return _response(problems.not_found(request.method, request.scope["path"]))
     return _response(problems.fastify(error.status_code, error.detail))
 
 
-def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     _log.error("request failed", path=request.scope["path"], exc_info=error)
     return _response(problems.fastify(500, "Something went wrong on our side."))
 

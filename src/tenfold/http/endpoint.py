@@ -21,7 +21,7 @@ class Door(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that passed the wire's checks. `scope` is None behind the doors OPEN and PLATFORM."""
+    """A request that passed the wire's checks. Behind the door OPEN it has no scope."""
 
     stores: Stores
     services: Any
@@ -30,7 +30,10 @@ class Call:
     headers: Mapping[str, str]
     path: Mapping[str, str]
     raw: bytes
+    request_id: str = ""
+    address: str = ""
     workspace_scope: Scope | None = None
+    renewed_cookie: str | None = None
 
     @property
     def scope(self) -> Scope:
@@ -41,7 +44,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: JSON for a body that is not bytes, nothing for None."""
+    """An answer: JSON for a body that is neither bytes nor a stream of them, nothing for None."""
 
     status: int = 200
     body: Any = None

@@ -5,7 +5,7 @@ from typing import Any
 
 from tenfold.http.endpoint import Reply
 from tenfold.http.wire import BadRequest
-from tenfold.kit.errors import AppError, Conflict, Forbidden, NotFound, TooLarge, Unauthorized, Unavailable
+from tenfold.kit.errors import AppError, Conflict, Forbidden, NotFound, RateLimited, TooLarge, Unauthorized, Unavailable
 
 
 class Answered(AppError):
@@ -22,7 +22,7 @@ def reply_to(error: AppError) -> Reply:
         return error.reply
     if isinstance(error, BadRequest):
         return _bad_request(error)
-    if isinstance(error, (Conflict, Unavailable)):
+    if isinstance(error, (Conflict, RateLimited, Unavailable)):
         return _problem(error)
     if isinstance(error, TooLarge):
         return fastify(413, "Request body is too large", "FST_ERR_CTP_BODY_TOO_LARGE")
@@ -66,5 +66,6 @@ def _problem(error: AppError) -> Reply:
         "detail": error.message,
         **error.data,
     }
-    headers = {"Retry-After": "1"} if error.status == Unavailable.status else {}
+    wait = error.data.get("retryAfter", 1 if isinstance(error, Unavailable) else None)
+    headers = {} if wait is None else {"Retry-After": str(wait)}
     return Reply(error.status, body, headers, "application/problem+json")

@@ -1,6 +1,7 @@
 """The table of the wire: for each route, what a request must look like and how a bad one is answered.
 
 `wire.json` is Dittofeed's contract as data (routes, request and answer schemas); the tests hold answers to it.
+`own.json` is what Tenfold adds, and the two places where it takes more than Dittofeed (roles and admin keys).
 """
 
 import json
@@ -94,4 +95,5 @@ def _lists(value: Any) -> Any:
 
 @cache
 def _document() -> dict[str, Any]:
-    return json.loads(files("tenfold.http").joinpath("wire.json").read_text())
+    theirs, ours = (json.loads(files("tenfold.http").joinpath(name).read_text()) for name in ("wire.json", "own.json"))
+    return {part: {**theirs[part], **ours[part]} for part in ("routes", "schemas")}

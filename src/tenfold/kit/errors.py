@@ -55,6 +55,12 @@ class TooLarge(AppError):
     code, status = "too_large", 413
 
 
+class RateLimited(AppError):
+    """Too many requests; try again later."""
+
+    code, status = "rate_limited", 429
+
+
 class Unavailable(AppError):
     """A store is away; try again in a moment."""
 

@@ -15,6 +15,20 @@ EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True, slots=True)
+class OpenIdSettings:
+    """Where people sign in (the reference's `OPEN_ID_*` names). What is None is discovered at the issuer."""
+
+    issuer: str
+    client_id: str
+    client_secret: str | None = None
+    authorization_url: str | None = None
+    token_url: str | None = None
+    end_session_url: str | None = None
+    provider: str = "openid"
+    pkce: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a process is told from outside.
 
@@ -32,6 +46,11 @@ class Settings:
     cache_ttl: int = 300
     body_limit: int = 5 * 1024 * 1024
     default_quotas: Mapping[str, int | None] = field(default_factory=dict[str, int | None])
+    openid: OpenIdSettings | None = None
+    return_parameter: str = "returnTo"
+    public_url: str | None = None
+    secure_cookies: bool = False
+    trusted_proxies: frozenset[str] = frozenset()
 
 
 def load(data_dir: Path, environ: Mapping[str, str] | None = None) -> Settings:
@@ -52,7 +71,46 @@ def load(data_dir: Path, environ: Mapping[str, str] | None = None) -> Settings:
         cache_ttl=_number(env, "TENANT_CACHE_TTL", 300),
         body_limit=_number(env, "API_BODY_LIMIT", 5 * 1024 * 1024),
         default_quotas=_quotas(env, "DEFAULT_WORKSPACE_QUOTAS"),
+        openid=_openid(env),
+        return_parameter=env.get("OPEN_ID_RETURN_TO_QUERY_PARAM") or "returnTo",
+        public_url=(_url(env, "DASHBOARD_URL", ("http", "https")) or "").rstrip("/") or None,
+        secure_cookies=_flag(env, "SESSION_COOKIE_SECURE", default=False),
+        trusted_proxies=frozenset(env.get("TENFOLD_TRUSTED_PROXIES", "").replace(" ", "").split(",")) - {""},
     )
+
+
+def check_access(settings: Settings) -> None:
+    """Raises ConfigurationError for a mode of access that lacks what it needs."""
+    if settings.auth_mode == "single-tenant" and not settings.password:
+        raise ConfigurationError("PASSWORD: AUTH_MODE=single-tenant needs one")
+    if settings.auth_mode == "multi-tenant" and settings.openid is None:
+        raise ConfigurationError("OPEN_ID_ISSUER: AUTH_MODE=multi-tenant needs an identity provider")
+
+
+def _openid(env: Mapping[str, str]) -> OpenIdSettings | None:
+    issuer = _url(env, "OPEN_ID_ISSUER", ("http", "https"))
+    client_id = env.get("OPEN_ID_CLIENT_ID") or None
+    if issuer is None:
+        return None
+    if client_id is None:
+        raise ConfigurationError("OPEN_ID_CLIENT_ID: expected the id that the identity provider knows this server by")
+    return OpenIdSettings(
+        issuer=issuer,
+        client_id=client_id,
+        client_secret=env.get("OPEN_ID_CLIENT_SECRET") or None,
+        authorization_url=_url(env, "OPEN_ID_AUTHORIZATION_URL", ("http", "https")),
+        token_url=_url(env, "OPEN_ID_TOKEN_URL", ("http", "https")),
+        end_session_url=_url(env, "OPEN_ID_END_SESSION_ENDPOINT", ("http", "https")),
+        provider=env.get("AUTH_PROVIDER") or "openid",
+        pkce=_flag(env, "ENABLE_PKCE", default=True),
+    )
+
+
+def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    value = env.get(name) or str(default)
+    if value.lower() not in ("true", "false"):
+        raise ConfigurationError(f"{name}: expected true or false, got {value!r}")
+    return value.lower() == "true"
 
 
 def _url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str | None:

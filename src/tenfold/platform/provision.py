@@ -1,6 +1,6 @@
 """Making a workspace with everything it begins with, in one transaction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg.errors import UniqueViolation
 
@@ -9,11 +9,19 @@ from tenfold.engagement.channels import service as channels
 from tenfold.engagement.subscriptions import service as subscriptions
 from tenfold.kit.errors import Conflict
 from tenfold.tenancy import door, store, workspaces
-from tenfold.tenancy.scope import Actor, Scope, Stores, Workspace
+from tenfold.tenancy.access import admin_keys
+from tenfold.tenancy.access.permissions import ALL
+from tenfold.tenancy.context import PLATFORM as PLATFORM_ID
+from tenfold.tenancy.scope import Actor, Scope, Stores, Workspace, platform_workspace
 from tenfold.tenancy.workspaces import DEFAULT_WRITE_KEY, NewWorkspace
 
 PLATFORM = Actor("platform", "platform")
 _ADMIN_KEY = "default-admin-key"
+
+
+def platform_scope(stores: Stores) -> Scope:
+    """The scope of somebody at the command line of the installation."""
+    return Scope(stores, platform_workspace(PLATFORM_ID), PLATFORM, permissions=ALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +34,19 @@ class Provisioned:
     created: bool
 
 
-async def provision(stores: Stores, new: NewWorkspace) -> Provisioned:
+async def provision(by: Scope, new: NewWorkspace) -> Provisioned:
     """Make a workspace; the same external id under the same parent gives the one that is there.
+
+    `by` is the scope of whoever asks: the platform.
 
     Raises Invalid, naming the field, or Conflict when the name is taken.
     """
+    stores = by.stores
     parent = await workspaces.find(stores, new.parent_id) if new.parent_id else None
     planned = workspaces.plan(new, parent)
     if new.external_id and (existing := await workspaces.by_external_id(stores, new.parent_id, new.external_id)):
         return await _existing(stores, existing)
-    scope = Scope(stores, planned, PLATFORM)
+    scope = replace(by, stores=stores, workspace=planned, permissions=ALL)
     try:
         write_key, admin_key = await _create(scope)
     except UniqueViolation as error:
@@ -51,7 +62,7 @@ async def _create(scope: Scope) -> tuple[str, str]:
     async with door.workspace(scope) as db:
         await store.insert_workspace(db, {name: getattr(workspace, name) for name in Workspace.__dataclass_fields__})
         write_key = await workspaces.add_write_key(scope, db, DEFAULT_WRITE_KEY)
-        _, admin_key = await workspaces.add_admin_key(scope, db, _ADMIN_KEY)
+        _, admin_key = await admin_keys.add(db, scope, _ADMIN_KEY)
         await audience.add_defaults(db, scope)
         await subscriptions.add_defaults(db, scope)
         await channels.add(db, scope, {"type": "Test"}, as_default=True)

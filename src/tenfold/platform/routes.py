@@ -1,5 +1,6 @@
 """The platform API: workspaces and their clocks, for whoever runs the installation."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from tenfold.kit.errors import Invalid, NotFound
 from tenfold.kit.ids import parse_id, try_parse_id
 from tenfold.platform import clock, provision
 from tenfold.tenancy import workspaces
+from tenfold.tenancy.audit import log
 from tenfold.tenancy.scope import Scope, Workspace
 from tenfold.tenancy.workspaces import STATUSES, NewWorkspace
 
@@ -16,7 +18,7 @@ _MOST = 1000
 
 
 async def create(call: Call) -> Reply:
-    made = await provision.provision(call.stores, new_workspace(_object(call.body)))
+    made = await provision.provision(call.scope, new_workspace(_object(call.body)))
     return Reply(201 if made.created else 200, shown_with_keys(made))
 
 
@@ -109,7 +111,9 @@ async def _scope(call: Call) -> Scope:
     found = await workspaces.find(call.stores, wanted) if wanted else None
     if found is None:
         raise NotFound("no such workspace")
-    return Scope(call.stores, found, provision.PLATFORM)
+    scope = replace(call.scope, workspace=found)
+    await log.record(scope, "platform.request", ("workspace", str(found.workspace_id)))
+    return scope
 
 
 def _optional_id(source: dict[str, Any], name: str) -> UUID | None:

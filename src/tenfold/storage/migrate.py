@@ -46,8 +46,11 @@ def pending(url: str) -> list[str]:
     return [migration.name for migration in _checked(known("postgres"), done)]
 
 
-def migrate_postgres(url: str, passwords: Mapping[str, str | None]) -> list[str]:
-    """Create the roles and run what is pending; the names that ran. Safe to call from many processes at once."""
+def migrate_postgres(url: str, passwords: Mapping[str, str | None], context_key: bytes) -> list[str]:
+    """Create the roles, run what is pending, write the key that contexts are signed with; the names that ran.
+
+    Safe to call from many processes at once.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         _roles(connection, passwords)
@@ -59,6 +62,7 @@ def migrate_postgres(url: str, passwords: Mapping[str, str | None]) -> list[str]
         todo = _checked(known("postgres"), _done(connection))
         for migration in todo:
             _run(connection, migration)
+        _write_key(connection, context_key)
         connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
     return [migration.name for migration in todo]
 
@@ -70,7 +74,7 @@ def clickhouse_schema() -> list[str]:
 
 def drop_postgres(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS tenancy CASCADE")
+        connection.execute("DROP SCHEMA IF EXISTS tenancy, identity CASCADE")
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public AUTHORIZATION pg_database_owner")
         connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
@@ -100,6 +104,18 @@ def _roles(connection: psycopg.Connection, passwords: Mapping[str, str | None]) 
                 verb, sql.Identifier(role), login
             )
         )
+
+
+def _write_key(connection: psycopg.Connection, key: bytes) -> None:
+    """Keep the two padded halves of the key (HMAC, RFC 2104, block of 64 bytes), so that SQL can check signatures."""
+    pads = [bytes(byte ^ mask for byte in key.ljust(64, b"\0")) for mask in (0x36, 0x5C)]
+    connection.execute(
+        "INSERT INTO tenancy.signing_keys (inner_pad, outer_pad) VALUES (%s, %s) ON CONFLICT (only_one)"
+        " DO UPDATE SET inner_pad = excluded.inner_pad, outer_pad = excluded.outer_pad"
+        " WHERE (signing_keys.inner_pad, signing_keys.outer_pad)"
+        " IS DISTINCT FROM (excluded.inner_pad, excluded.outer_pad)",
+        pads,
+    )
 
 
 def _run(connection: psycopg.Connection, migration: Migration) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import LiteralString
 
 import msgspec
 from psycopg import AsyncConnection, OperationalError, sql
@@ -41,9 +40,7 @@ class Pool:
         await self._pool.close()
 
     @asynccontextmanager
-    async def transaction(
-        self, setting: LiteralString | None, value: str, *, snapshot: bool = False
-    ) -> AsyncGenerator[Db]:
+    async def transaction(self, setting: str | None, value: str, *, snapshot: bool = False) -> AsyncGenerator[Db]:
         """A transaction in which `setting` has `value`; it ends with the transaction, whatever happens.
 
         With `snapshot` all its statements see the same moment.
@@ -53,10 +50,7 @@ class Pool:
                 if snapshot:
                     await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
                 if setting is not None:
-                    await connection.execute(
-                        sql.SQL("SET LOCAL {} = {}").format(sql.SQL(setting), sql.Literal(value)),
-                        prepare=False,
-                    )
+                    await connection.execute("SELECT set_config(%s, %s, true)", (setting, value), prepare=True)
                 yield Db(connection)
         except (PoolTimeout, OperationalError) as error:
             raise Unavailable(f"PostgreSQL is away or busy: {error}") from error
@@ -72,7 +66,14 @@ class Pool:
 
 
 async def _configure(connection: AsyncConnection[DictRow]) -> None:
-    """Arrays travel in binary, JSON is read and written by msgspec: several times faster than the defaults."""
+    """Arrays travel in binary, JSON is read and written by msgspec: several times faster than the defaults.
+
+    Behind a pooler that hands out another server for each transaction, statements are not prepared: PgBouncer knows
+    prepared statements from 1.21 on only.
+    """
+    server = await (await connection.execute("SELECT pg_backend_pid() AS pid")).fetchone()
+    if server is not None and server["pid"] != connection.info.backend_pid:
+        connection.prepare_threshold = None
     connection.adapters.register_dumper(list, ListBinaryDumper)
     set_json_loads(msgspec.json.decode, connection)
     set_json_dumps(msgspec.json.encode, connection)

@@ -1,17 +1,17 @@
-"""The door: the only way to a connection. It says for which workspaces, before the first statement.
+"""The door: the only way to a connection. It says for which workspaces and who acts, before the first statement.
 
-The setting is local to the transaction, so nothing of it is left when the connection goes back to the pool,
+The context is local to the transaction, so nothing of it is left when the connection goes back to the pool,
 whether the transaction committed, failed or was cancelled. Without it the policies show no row.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from tenfold.kit.errors import Forbidden
 from tenfold.storage.db import Db
-from tenfold.tenancy.scope import BatchScope, Scope, Stores
-
-SETTING = "app.current_workspace_id"
+from tenfold.tenancy.context import IDENTITY, PLATFORM, SETTING, signed
+from tenfold.tenancy.scope import SYSTEM, Actor, BatchScope, Scope, Stores
 
 
 @asynccontextmanager
@@ -23,8 +23,22 @@ async def workspace(scope: Scope | BatchScope, *, snapshot: bool = False) -> Asy
     """
     if not scope.claimed:
         raise Forbidden("a scope names at least one workspace")
-    ids = ",".join(sorted(str(claimed) for claimed in scope.claimed))
-    async with scope.stores.app.transaction(SETTING, ids, snapshot=snapshot) as db:
+    context = _context(scope.stores, scope.claimed, scope.actor, scope.request_id, scope.address)
+    async with scope.stores.app.transaction(SETTING, context, snapshot=snapshot) as db:
+        yield db
+
+
+@asynccontextmanager
+async def identity(stores: Stores) -> AsyncGenerator[Db]:
+    """People, their accounts and sessions, and where they are members; no workspace's data."""
+    async with stores.app.transaction(SETTING, _context(stores, (IDENTITY,))) as db:
+        yield db
+
+
+@asynccontextmanager
+async def platform(stores: Stores) -> AsyncGenerator[Db]:
+    """The directory of all workspaces, for whoever runs the installation; none of their data."""
+    async with stores.app.transaction(SETTING, _context(stores, (PLATFORM,))) as db:
         yield db
 
 
@@ -47,3 +61,9 @@ async def directory(stores: Stores) -> AsyncGenerator[Db]:
     """Look a workspace or key up before any is known: only the functions of the directory answer here."""
     async with stores.app.transaction(None, "") as db:
         yield db
+
+
+def _context(
+    stores: Stores, workspaces: Iterable[UUID], actor: Actor = SYSTEM, request_id: str = "", address: str = ""
+) -> str:
+    return signed(stores.context_key, workspaces, (actor.type, actor.id, actor.name), request_id, address)

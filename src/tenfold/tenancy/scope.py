@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from tenfold.kit.clock import to_millis
+from tenfold.kit.clock import EPOCH, to_millis
 from tenfold.storage.clickhouse import ClickHouse
 from tenfold.storage.postgres import Pool
 
@@ -21,6 +21,7 @@ class Stores:
     service: Pool
     clickhouse: ClickHouse
     secret: bytes
+    context_key: bytes
     directory_cache: dict[UUID, Any]
     key_cache: dict[str, Any]
 
@@ -69,12 +70,14 @@ SYSTEM = Actor("system", "tenfold")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The right to one workspace."""
+    """The right to one workspace: who acts, in which request, from which address, and what they may do."""
 
     stores: Stores
     workspace: Workspace
     actor: Actor = SYSTEM
     request_id: str = ""
+    address: str = ""
+    permissions: frozenset[str] = frozenset()
 
     @property
     def workspace_id(self) -> UUID:
@@ -88,6 +91,11 @@ class Scope:
         return replace(self, workspace=workspace)
 
 
+def platform_workspace(identity: UUID) -> Workspace:
+    """The stand-in for a workspace in scopes of the platform itself: it has a log, and nothing else."""
+    return Workspace(identity, identity, None, "platform", "Root", "Active", None, None, None, 0, EPOCH, EPOCH)
+
+
 @dataclass(frozen=True, slots=True)
 class BatchScope:
     """The right to exactly the workspaces whose work a worker has claimed."""
@@ -95,3 +103,5 @@ class BatchScope:
     stores: Stores
     claimed: frozenset[UUID]
     actor: Actor = SYSTEM
+    request_id: str = ""
+    address: str = ""

@@ -33,10 +33,6 @@ async def find_write_key(db: Db, key_id: UUID) -> Row | None:
     return await db.one("SELECT * FROM tenancy.find_write_key(%(id)s)", {"id": key_id})
 
 
-async def find_admin_key(db: Db, key_hash: bytes) -> Row | None:
-    return await db.one("SELECT * FROM tenancy.find_admin_key(%(hash)s)", {"hash": key_hash})
-
-
 async def insert_workspace(db: Db, row: Row) -> None:
     await db.run(
         """
@@ -91,18 +87,6 @@ async def delete_write_key(db: Db, workspace_id: UUID, name: str) -> Row | None:
         "DELETE FROM write_keys WHERE workspace_id = %(workspace_id)s AND name = %(name)s RETURNING id",
         {"workspace_id": workspace_id, "name": name},
     )
-
-
-async def insert_admin_key(db: Db, workspace_id: UUID, *, key_id: UUID, name: str, key_hash: bytes) -> bool:
-    row = await db.one(
-        """
-        INSERT INTO admin_keys (workspace_id, id, name, hash)
-        VALUES (%(workspace_id)s, %(id)s, %(name)s, %(hash)s)
-        ON CONFLICT (workspace_id, name) DO NOTHING RETURNING id
-        """,
-        {"workspace_id": workspace_id, "id": key_id, "name": name, "hash": key_hash},
-    )
-    return row is not None
 
 
 async def upsert_secret(db: Db, workspace_id: UUID, name: str, sealed: bytes) -> None:

@@ -53,7 +53,7 @@ async def first(stores: Stores) -> Workspace | None:
 
 
 async def by_external_id(stores: Stores, parent_id: UUID | None, external_id: str) -> Workspace | None:
-    async with door.directory(stores) as db:
+    async with door.platform(stores) as db:
         row = await store.find_external_id(db, parent_id, external_id)
     return Workspace(**row) if row else None
 
@@ -61,7 +61,7 @@ async def by_external_id(stores: Stores, parent_id: UUID | None, external_id: st
 async def page(
     stores: Stores, *, after: UUID | None, status: str | None, parent_id: UUID | None, limit: int
 ) -> list[Workspace]:
-    async with door.directory(stores) as db:
+    async with door.platform(stores) as db:
         rows = await store.list_workspaces(db, after=after, status=status, parent_id=parent_id, limit=limit)
     return [Workspace(**row) for row in rows]
 
@@ -145,14 +145,6 @@ async def by_write_key(stores: Stores, header: str) -> Workspace | None:
     return await find(stores, row["workspace_id"])
 
 
-async def by_admin_key(stores: Stores, key: str) -> tuple[Workspace, UUID] | None:
-    """The workspace that owns an admin key, and the key's id."""
-    async with door.directory(stores) as db:
-        row = await store.find_admin_key(db, keys.digest(key))
-    owner = await find(stores, row["workspace_id"]) if row else None
-    return (owner, row["id"]) if row and owner else None
-
-
 async def add_write_key(scope: Scope, db: Db, name: str) -> str:
     """Make a write key; the header value that clients send. The same name again keeps the first key."""
     key_id, value = new_id(), random.token_hex(8)
@@ -161,17 +153,6 @@ async def add_write_key(scope: Scope, db: Db, name: str) -> str:
     key_hash = keys.digest(value)
     await store.insert_write_key(db, scope.workspace_id, key_id=key_id, name=name, key_hash=key_hash, sealed=sealed)
     return header
-
-
-async def add_admin_key(scope: Scope, db: Db, name: str) -> tuple[UUID, str]:
-    """Make an admin key: its id and the key itself, which is never shown again.
-
-    Raises Conflict when the name is taken.
-    """
-    key_id, key = new_id(), random.token_hex(32)
-    if not await store.insert_admin_key(db, scope.workspace_id, key_id=key_id, name=name, key_hash=keys.digest(key)):
-        raise Conflict(f"an admin key named {name!r} exists already")
-    return key_id, key
 
 
 async def write_keys(scope: Scope) -> list[tuple[UUID, str, str]]:

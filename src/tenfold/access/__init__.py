@@ -1,0 +1,1 @@
+"""The routes of access: members, roles, keys, secrets, signing in, the audit log."""
