@@ -121,7 +121,9 @@ BEGIN
   IF changes IS NOT NULL THEN
     PERFORM tenancy.record_audit((kept ->> 'workspace_id')::uuid,
       TG_ARGV[0] || CASE TG_OP WHEN 'INSERT' THEN '.created' WHEN 'UPDATE' THEN '.updated' ELSE '.deleted' END,
-      TG_ARGV[0], COALESCE(kept ->> 'id', kept ->> 'name', kept ->> 'workspace_id'), 'allowed', changes);
+      TG_ARGV[0],
+      COALESCE(kept ->> 'id', CASE WHEN TG_ARGV[0] <> 'workspace' THEN kept ->> 'name' END, kept ->> 'workspace_id'),
+      'allowed', changes);
   END IF;
   RETURN NULL;
 END $$;

@@ -23,6 +23,7 @@ _LOOKED_AT = 65_536  # bytes of a request
 _IDS_OF_ONE = 200
 _WAITING = 20_000
 _AT_ONCE = 500
+_DOUBLES = 10_000
 _PAUSE_SECONDS = 0.2
 _log = get("audit")
 
@@ -51,6 +52,7 @@ class Watch:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._waiting: deque[Reach] = deque(maxlen=_WAITING)
+        self._doubles: set[tuple[str, UUID]] = set()
         self._idle = asyncio.Event()
         self._more = asyncio.Event()
         self._idle.set()
@@ -80,16 +82,37 @@ class Watch:
 
     async def _settle(self, batch: list[Reach]) -> None:
         wanted = list({identity for reach in batch for identity in reach.ids})
+        owners: dict[UUID, list[Row]] = {}
         async with door.platform(self._stores) as db:
-            owners = {row["id"]: row for row in await store.owners_of(db, wanted)}
+            for row in await store.owners_of(db, wanted):
+                owners.setdefault(row["id"], []).append(row)
         for reach in batch:
             for identity in sorted(reach.ids & owners.keys()):
-                await self._record(reach, owners[identity])
+                await self._judge(reach, owners[identity])
 
-    async def _record(self, reach: Reach, row: Row) -> None:
-        reached = await workspaces.find(self._stores, row["workspace_id"])
-        if reached is None or _at_home(reach.home, reached):
+    async def _judge(self, reach: Reach, rows: list[Row]) -> None:
+        """Record a crossing for each foreign owner of an id.
+
+        Who made a thing of their own with a foreign id (an upsert does that) is told of once, not at each use of it.
+        """
+        foreign: list[tuple[Workspace, Row]] = []
+        for row in rows:
+            reached = await workspaces.find(self._stores, row["workspace_id"])
+            if reached is not None and not _at_home(reach.home, reached):
+                foreign.append((reached, row))
+        if len(foreign) < len(rows) and foreign and self._told(reach, rows[0]["id"]):
             return
+        for reached, row in foreign:
+            await self._record(reach, reached, row)
+
+    def _told(self, reach: Reach, identity: UUID) -> bool:
+        if len(self._doubles) > _DOUBLES:
+            self._doubles.clear()
+        seen = (reach.actor.id, identity) in self._doubles
+        self._doubles.add((reach.actor.id, identity))
+        return seen
+
+    async def _record(self, reach: Reach, reached: Workspace, row: Row) -> None:
         scope = Scope(self._stores, reached, reach.actor, reach.request_id, reach.address)
         home = {"workspace": str(reach.home.workspace_id)} if reach.home else {}
         target = (row["type"], str(row["id"]))
