@@ -8,11 +8,12 @@ DATA ?= tenfold-data
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
-.venv/ready: requirements/dev.txt pyproject.toml
+.venv/ready: requirements/dev.txt pyproject.toml demo/node/package-lock.json tests/node/package-lock.json
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@if command -v npm >/dev/null 2>&1; then npm ci --prefix demo/node --silent --no-audit --no-fund || true; fi
+	@if command -v npm >/dev/null 2>&1; then for part in demo tests; do \
+		npm ci --prefix $$part/node --silent --no-audit --no-fund || true; done; fi
 	@touch $@
 
 setup: .venv/ready ## install what is locked into .venv

@@ -21,7 +21,7 @@ from tenfold.http.admission import Site
 from tenfold.http.endpoint import Endpoint
 from tenfold.http.openid import OpenId
 from tenfold.kit.errors import ConfigurationError
-from tenfold.kit.settings import Settings, check_access
+from tenfold.kit.settings import Settings
 from tenfold.platform.erasure import ENDPOINTS as ERASURE
 from tenfold.platform.routes import ENDPOINTS as PLATFORM
 from tenfold.storage import datadir
@@ -87,12 +87,8 @@ class Services:
 
 
 def site(found: Installation, opened: Stores, acceptor: Acceptor, watch: Watch) -> Site:
-    """What the HTTP side of an installation shares.
-
-    Raises ConfigurationError when its mode of access lacks something.
-    """
+    """What the HTTP side of an installation shares."""
     settings = found.settings
-    check_access(settings)
     services = Services(
         acceptor,
         settings.auth_mode,

@@ -45,7 +45,9 @@ def serve(
     """Start the server; prints `ready URL` once it takes requests. Stops cleanly on SIGTERM."""
     if role not in ("all", "api", "worker"):
         raise ConfigurationError("--role: expected all, api or worker")
-    with installation(settings.load(data_dir)) as found:
+    given = settings.load(data_dir)
+    settings.check_access(given)
+    with installation(given) as found:
         run_server(found, Address(host, port), role, lambda url: typer.echo(f"ready {url}"))
 
 

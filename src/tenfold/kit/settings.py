@@ -90,6 +90,7 @@ def check_access(settings: Settings) -> None:
 def _openid(env: Mapping[str, str]) -> OpenIdSettings | None:
     issuer = _url(env, "OPEN_ID_ISSUER", ("http", "https"))
     client_id = env.get("OPEN_ID_CLIENT_ID") or None
+    pkce = _flag(env, "ENABLE_PKCE", default=True)
     if issuer is None:
         return None
     if client_id is None:
@@ -102,7 +103,7 @@ def _openid(env: Mapping[str, str]) -> OpenIdSettings | None:
         token_url=_url(env, "OPEN_ID_TOKEN_URL", ("http", "https")),
         end_session_url=_url(env, "OPEN_ID_END_SESSION_ENDPOINT", ("http", "https")),
         provider=env.get("AUTH_PROVIDER") or "openid",
-        pkce=_flag(env, "ENABLE_PKCE", default=True),
+        pkce=pkce,
     )
 
 
