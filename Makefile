@@ -14,6 +14,7 @@ help: ## what can be made
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@if command -v npm >/dev/null 2>&1; then for part in demo tests; do \
 		npm ci --prefix $$part/node --silent --no-audit --no-fund || true; done; fi
+	@tests/tools/pgbouncer || echo "no PgBouncer: the tests through a pooler are skipped"
 	@touch $@
 
 setup: .venv/ready ## install what is locked into .venv

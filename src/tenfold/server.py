@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
+from tenfold.doctor import refuse_unsafe
 from tenfold.engagement.events.accept import Acceptor
 from tenfold.http.app import build
 from tenfold.jobs.pressure import Pressure
@@ -50,6 +51,7 @@ def serve(found: Installation, address: Address, role: str, ready: Callable[[str
     """Run until SIGTERM or SIGINT, then finish what is in flight and return."""
     bound = address.check_free()
     migrate(found)
+    refuse_unsafe(found)
     sys.setswitchinterval(_SWITCH_SECONDS)
     asyncio.run(_serve(found, bound, role, ready))
 

@@ -131,7 +131,7 @@ def installation(settings: Settings) -> Generator[Installation]:
 @contextlib.contextmanager
 def visit(settings: Settings) -> Generator[Installation]:
     """The installation for a short command: beside a server that runs, or by itself when none does."""
-    if settings.database_url or not _in_use(settings.data_dir):
+    if settings.database_url or not in_use(settings.data_dir):
         with installation(settings) as found:
             yield found
     else:
@@ -186,7 +186,7 @@ async def drop_events(settings: Settings) -> None:
     await clickhouse.close()
 
 
-def _in_use(directory: Path) -> bool:
+def in_use(directory: Path) -> bool:
     try:
         with datadir.locked(directory):
             return False

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from tenfold import doctor
 from tenfold.bench.suite import BENCHES
 from tenfold.bench.suite import run as run_benches
 from tenfold.cli import audit, workspace
@@ -19,7 +20,7 @@ from tenfold.kit.errors import AppError, ConfigurationError
 from tenfold.server import Address
 from tenfold.server import serve as run_server
 from tenfold.storage.migrate import drop_postgres, pending
-from tenfold.wiring import drop_events, installation, migrate, visit
+from tenfold.wiring import drop_events, in_use, installation, migrate, visit
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tenfold, a multi-tenant engagement platform.")
 app.add_typer(workspace.app, name="workspace")
@@ -79,6 +80,18 @@ def reset(
         migrate(found)
         asyncio.run(drop_events(found.settings))
     typer.echo("everything was dropped")
+
+
+@app.command("doctor")
+def doctor_command(data_dir: DataDir = DEFAULT_DIR) -> None:
+    """Check an installation: keys, disk, schema, versions, isolation, roles, pooling. Exit 1 on any fault."""
+    given = settings.load(data_dir)
+    beside = in_use(given.data_dir)
+    with visit(given) as found:
+        findings = list(doctor.examine(found, beside_server=beside))
+    for finding in findings:
+        typer.echo(f"ok     {finding.check}" if finding.fault is None else f"FAULT  {finding.check}: {finding.fault}")
+    raise typer.Exit(1 if any(finding.fault for finding in findings) else 0)
 
 
 @app.command()

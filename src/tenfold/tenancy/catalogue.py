@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
-from tenfold.tenancy.catalogue_store import RULES
+from tenfold.tenancy import catalogue_store as store
+
+PROBE = UUID("00000000-0000-8000-8000-000000000003")  # no workspace: a name to try contexts with
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,28 @@ def faults(connection: psycopg.Connection[Any]) -> list[Fault]:
     `connection` is the owner's: other roles do not see all of the catalogue.
     """
     found: list[Fault] = []
-    for rule, statement in RULES.items():
+    for rule, statement in store.RULES.items():
         found += [Fault(rule, row[0], row[1]) for row in connection.execute(statement).fetchall()]
     return found
+
+
+def rows_without_context(app: psycopg.Connection[Any]) -> int:
+    """How many workspaces the app role sees when nobody said for which it works: none, in a sound installation."""
+    row = app.execute(store.ROWS_WITHOUT_CONTEXT).fetchone()
+    return row[0] if row else 0
+
+
+def context_opens(app: psycopg.Connection[Any], setting: str, context: str) -> bool:
+    """Whether the database takes a context for the probe's workspace."""
+    with app.transaction():
+        app.execute(store.SET_CONTEXT, (setting, context))
+        row = app.execute(store.WORKSPACES_OF_CONTEXT).fetchone()
+    return row is not None and row[0] == [PROBE]
+
+
+def context_survives(app: psycopg.Connection[Any], setting: str) -> bool:
+    """Whether a context is still there once its transaction has ended."""
+    with app.transaction():
+        app.execute(store.SET_CONTEXT, (setting, "left behind"))
+    row = app.execute(store.SETTING_NOW, (setting,)).fetchone()
+    return row is not None and row[0] == "left behind"

@@ -177,3 +177,8 @@ RULES: dict[str, LiteralString] = {
         SELECT 'tenancy.signing_keys', 'holds no key' WHERE NOT EXISTS (SELECT FROM tenancy.signing_keys)
     """,
 }
+
+ROWS_WITHOUT_CONTEXT: LiteralString = "SELECT count(*) FROM workspaces"
+SET_CONTEXT: LiteralString = "SELECT set_config(%s, %s, true)"
+WORKSPACES_OF_CONTEXT: LiteralString = "SELECT tenancy.workspaces()"
+SETTING_NOW: LiteralString = "SELECT current_setting(%s, true)"
