@@ -4,17 +4,19 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
-from psycopg import AsyncConnection, OperationalError, sql
+from psycopg import AsyncConnection, DataError, OperationalError, sql
 from psycopg.conninfo import make_conninfo
+from psycopg.errors import CharacterNotInRepertoire, UntranslatableCharacter
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.array import ListBinaryDumper
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from tenfold.kit.errors import Unavailable
+from tenfold.kit.errors import Invalid, Unavailable
 from tenfold.storage.db import Db
 
 _POOL_WAIT_SECONDS = 10
+_UNSTORABLE = (DataError, CharacterNotInRepertoire, UntranslatableCharacter)  # the driver and the server say so
 
 
 class Pool:
@@ -44,6 +46,7 @@ class Pool:
         """A transaction in which `setting` has `value`; it ends with the transaction, whatever happens.
 
         With `snapshot` all its statements see the same moment.
+        Raises Unavailable when the database is away, Invalid for text that PostgreSQL cannot hold.
         """
         try:
             async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
@@ -52,6 +55,10 @@ class Pool:
                 if setting is not None:
                     await connection.execute("SELECT set_config(%s, %s, true)", (setting, value), prepare=True)
                 yield Db(connection)
+        except DataError as error:
+            if type(error) not in _UNSTORABLE:
+                raise
+            raise Invalid("a text holds a character that cannot be stored: NUL (U+0000)") from error
         except (PoolTimeout, OperationalError) as error:
             raise Unavailable(f"PostgreSQL is away or busy: {error}") from error
 
