@@ -62,11 +62,11 @@ async def archive_is_bound(scope: Scope) -> None:
     """A statement that forgets its workspace is refused, and one that gets round it sees its own rows only."""
     with pytest.raises(Forbidden):
         await analytics.query(scope, "SELECT workspace_id FROM events", {})
-    sly = "SELECT DISTINCT workspace_id FROM events WHERE workspace_id = {workspace_id:UUID} OR 1 = 1"
-    rows = await analytics.query(scope, sly, {"workspace_id": uuid4()})
+    sly = "SELECT DISTINCT workspace_id FROM events WHERE workspace_id IN {workspaces:Array(UUID)} OR 1 = 1"
+    rows = await analytics.query(scope, sly, {"workspaces": [uuid4()]})
     assert [row["workspace_id"] for row in rows] == [scope.workspace_id]
-    plain = "SELECT count() AS n FROM events WHERE workspace_id = {workspace_id:UUID}"
-    assert await analytics.query(scope, plain, {"workspace_id": uuid4()}) == [{"n": 1}]
+    plain = "SELECT count() AS n FROM events WHERE workspace_id IN {workspaces:Array(UUID)}"
+    assert await analytics.query(scope, plain, {"workspaces": [uuid4()]}) == [{"n": 1}]
 
 
 async def test_the_archive_answers_for_the_scope_alone(

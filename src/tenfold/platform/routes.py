@@ -4,12 +4,15 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from tenfold.access import audit
 from tenfold.http.endpoint import Call, Door, Endpoint, Reply
 from tenfold.kit.clock import iso, now, parse_iso
 from tenfold.kit.errors import Invalid, NotFound
 from tenfold.kit.ids import parse_id, try_parse_id
 from tenfold.platform import clock, provision
 from tenfold.tenancy import workspaces
+from tenfold.tenancy.access import members
+from tenfold.tenancy.access.permissions import ADMIN
 from tenfold.tenancy.audit import log
 from tenfold.tenancy.scope import Scope, Workspace
 from tenfold.tenancy.workspaces import STATUSES, NewWorkspace
@@ -56,6 +59,16 @@ async def move_clock(call: Call) -> Reply:
     if text is not None and target is None:
         raise Invalid("now must be an ISO 8601 date-time")
     return Reply(200, {"now": iso(await clock.move(await _scope(call), target))})
+
+
+async def invite(call: Call) -> Reply:
+    """Let somebody in, as Admin unless said otherwise: how a workspace gets its first member."""
+    body = _object(call.body)
+    email, role = body.get("email"), body.get("role", ADMIN)
+    if not isinstance(email, str) or not isinstance(role, str):
+        raise Invalid("email and role must be texts")
+    member = await members.invite(await _scope(call), email, role)
+    return Reply(201, {"id": str(member.id), "email": member.email, "role": member.role})
 
 
 def new_workspace(body: dict[str, Any]) -> NewWorkspace:
@@ -132,5 +145,8 @@ ENDPOINTS = [
     Endpoint("GET", "/workspaces", Door.PLATFORM, page),
     Endpoint("GET", "/workspaces/{workspace_id:str}", Door.PLATFORM, show),
     Endpoint("PUT", "/workspaces/{workspace_id:str}/status", Door.PLATFORM, set_status),
+    Endpoint("POST", "/workspaces/{workspace_id:str}/members", Door.PLATFORM, invite),
     Endpoint("POST", "/workspaces/{workspace_id:str}/clock", Door.PLATFORM, move_clock),
+    Endpoint("GET", "/audit-log", Door.PLATFORM, audit.page),
+    Endpoint("GET", "/audit-log/export", Door.PLATFORM, audit.export),
 ]

@@ -13,12 +13,17 @@ from tenfold.kit.errors import Conflict, Invalid, NotFound
 from tenfold.kit.ids import new_id, try_parse_id
 from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door, keys, store
-from tenfold.tenancy.scope import Scope, Stores, Workspace
+from tenfold.tenancy.scope import BatchScope, Scope, Stores, Workspace
 
 TYPES = ("Root", "Parent", "Child")
 STATUSES = ("Active", "Paused", "Tombstoned")
 TOMBSTONE = "DfTombstoned"
 DEFAULT_WRITE_KEY = "default-write-key"
+_PUBLIC_MAIL = {  # whoever has an address there would join the workspace
+    "gmail", "googlemail", "yahoo", "outlook", "hotmail", "live", "msn", "icloud", "aol", "protonmail", "proton", "gmx",
+    "yandex", "zoho", "fastmail",
+}  # fmt: skip
+_FAMILY_PAGE = 10_000
 _REMEMBER_SECONDS = 1.0
 _REMEMBER_KEY_SECONDS = 5.0  # so long a deleted write key may still be accepted
 _REMEMBER_AT_MOST = 50_000
@@ -72,6 +77,19 @@ async def workspaces_of(db: Db, ids: Iterable[UUID]) -> dict[UUID, Workspace]:
     return {workspace.workspace_id: workspace for workspace in found}
 
 
+async def family(scope: Scope) -> BatchScope:
+    """What a workspace may look through: a parent sees its children's users and events, anybody else their own."""
+    ids = set(scope.claimed)
+    after: UUID | None = None
+    while scope.workspace.type == "Parent":
+        children = await page(scope.stores, after=after, status=None, parent_id=scope.workspace_id, limit=_FAMILY_PAGE)
+        ids |= {child.workspace_id for child in children}
+        if len(children) < _FAMILY_PAGE:
+            break
+        after = children[-1].workspace_id
+    return BatchScope(scope.stores, frozenset(ids), scope.actor, scope.request_id, scope.address)
+
+
 def forget(stores: Stores, workspace_id: UUID) -> None:
     stores.directory_cache.pop(workspace_id, None)
 
@@ -85,6 +103,8 @@ def plan(new: NewWorkspace, parent: Workspace | None) -> Workspace:
         raise Invalid(f"name must not be empty or start with {TOMBSTONE}", type="WorkspaceNameViolation")
     if new.type not in TYPES:
         raise Invalid(f"type must be one of {', '.join(TYPES)}")
+    if new.domain is not None and set(new.domain.lower().split(".")) & _PUBLIC_MAIL:
+        raise Invalid("domain belongs to a public mail service", type="InvalidDomain")
     if new.parent_id and (parent is None or parent.type != "Parent"):
         raise Invalid("parentWorkspaceId must name a workspace of type Parent")
     identity = new_id()
@@ -96,7 +116,7 @@ def plan(new: NewWorkspace, parent: Workspace | None) -> Workspace:
         type="Child" if parent else new.type,
         status="Active",
         external_id=new.external_id,
-        domain=new.domain,
+        domain=new.domain and new.domain.lower(),
         test_now=new.test_now,
         definitions_version=1,
         created_at=EPOCH,

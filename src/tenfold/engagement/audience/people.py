@@ -17,7 +17,6 @@ from tenfold.tenancy.scope import BatchScope, Scope
 
 _NOBODY = UUID(int=0)
 _MOST = 10_000
-_CHILDREN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class UserQuery:
 
 async def find(scope: Scope, query: UserQuery) -> dict[str, Any]:
     """A page of users with their properties and segments, and the cursors of its neighbours."""
-    whole = await _family(scope)
+    whole = await workspaces.family(scope)
     start = _read_cursor(query.cursor)
     async with door.workspace(whole) as db:
         users = _filter(whole, query)
@@ -72,7 +71,7 @@ async def find(scope: Scope, query: UserQuery) -> dict[str, Any]:
 
 
 async def count(scope: Scope, query: UserQuery) -> int:
-    whole = await _family(scope)
+    whole = await workspaces.family(scope)
     async with door.workspace(whole) as db:
         return await profile_store.count_users(db, _filter(whole, query))
 
@@ -82,17 +81,6 @@ async def delete(scope: Scope, user_ids: list[str]) -> None:
     async with door.workspace(scope) as db:
         await profile_store.delete_users(db, scope.workspace_id, user_ids)
     await archive_store.delete_users(scope, user_ids)
-
-
-async def _family(scope: Scope) -> BatchScope:
-    """A parent sees its children's users."""
-    if scope.workspace.type != "Parent":
-        return BatchScope(scope.stores, scope.claimed, scope.actor)
-    children = await workspaces.page(
-        scope.stores, after=None, status=None, parent_id=scope.workspace_id, limit=_CHILDREN
-    )
-    ids = {scope.workspace_id, *(child.workspace_id for child in children)}
-    return BatchScope(scope.stores, frozenset(ids), scope.actor)
 
 
 def _filter(scope: BatchScope, query: UserQuery) -> UserFilter:

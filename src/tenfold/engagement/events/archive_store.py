@@ -5,10 +5,10 @@ from typing import Any, LiteralString
 
 from tenfold.engagement.events.query import Query
 from tenfold.tenancy import analytics
-from tenfold.tenancy.scope import Scope
+from tenfold.tenancy.scope import BatchScope, Scope
 
 _MATCH: LiteralString = """
-    workspace_id = {workspace_id:UUID}
+    workspace_id IN {workspaces:Array(UUID)}
     AND processing_time BETWEEN {start:DateTime64(3)} AND {end:DateTime64(3)}
     AND ({user_id:String} = '' OR user_id = {user_id:String})
     AND (empty({message_ids:Array(String)}) OR has({message_ids:Array(String)}, message_id))
@@ -21,7 +21,7 @@ _MATCH: LiteralString = """
 """
 
 
-async def find(scope: Scope, query: Query) -> list[dict[str, Any]]:
+async def find(scope: Scope | BatchScope, query: Query) -> list[dict[str, Any]]:
     return await analytics.query(
         scope,
         "SELECT message_id, type, event, user_id, anonymous, anonymous_id, processing_time, event_time, properties,"
@@ -31,29 +31,29 @@ async def find(scope: Scope, query: Query) -> list[dict[str, Any]]:
     )
 
 
-async def count(scope: Scope, query: Query) -> int:
+async def count(scope: Scope | BatchScope, query: Query) -> int:
     rows = await analytics.query(scope, f"SELECT count() AS found FROM events WHERE {_MATCH}", asdict(query))
     return rows[0]["found"]
 
 
-async def trait_names(scope: Scope) -> list[str]:
+async def trait_names(scope: Scope | BatchScope) -> list[str]:
     rows = await analytics.query(
         scope,
         """
         SELECT DISTINCT arrayJoin(JSONExtractKeys(properties)) AS name FROM events
-        WHERE workspace_id = {workspace_id:UUID} AND type = 'identify' ORDER BY name LIMIT 1000
+        WHERE workspace_id IN {workspaces:Array(UUID)} AND type = 'identify' ORDER BY name LIMIT 1000
         """,
         {},
     )
     return [row["name"] for row in rows]
 
 
-async def property_names(scope: Scope) -> dict[str, list[str]]:
+async def property_names(scope: Scope | BatchScope) -> dict[str, list[str]]:
     rows = await analytics.query(
         scope,
         """
         SELECT event, groupUniqArrayArray(100)(JSONExtractKeys(properties)) AS names FROM events
-        WHERE workspace_id = {workspace_id:UUID} AND type = 'track' AND NOT startsWith(event, 'DF')
+        WHERE workspace_id IN {workspaces:Array(UUID)} AND type = 'track' AND NOT startsWith(event, 'DF')
         GROUP BY event ORDER BY event LIMIT 1000
         """,
         {},
@@ -78,7 +78,7 @@ async def stream_users(
         SELECT user_id, groupArray((ordinal, toUnixTimestamp64Milli(event_time), type, event, anonymous_id, properties,
                                     message_id)) AS events
         FROM events
-        WHERE workspace_id = {workspace_id:UUID} AND user_id > {after:String} AND ordinal <= {until:Int64}
+        WHERE workspace_id IN {workspaces:Array(UUID)} AND user_id > {after:String} AND ordinal <= {until:Int64}
           AND has({types:Array(String)}, type)
           AND (type != 'track' OR has({names:Array(String)}, event)
                OR arrayExists(prefix -> startsWith(event, prefix), {prefixes:Array(String)}))
@@ -98,6 +98,6 @@ async def stream_users(
 async def delete_users(scope: Scope, user_ids: list[str]) -> None:
     await analytics.query(
         scope,
-        "DELETE FROM events WHERE workspace_id = {workspace_id:UUID} AND has({users:Array(String)}, user_id)",
+        "DELETE FROM events WHERE workspace_id IN {workspaces:Array(UUID)} AND has({users:Array(String)}, user_id)",
         {"users": user_ids},
     )
