@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,10 @@ def examine(found: Installation, *, beside_server: bool) -> Iterator[Finding]:
     yield from _guarded("schema", lambda: _schema(found))
     yield from _guarded("server version", lambda: _with_owner(found, _version))
     yield from _guarded("clock", lambda: _with_owner(found, _clock))
-    yield from _guarded("isolation", lambda: _with_owner(found, isolation_fault))
+    yield from _guarded("isolation", lambda: _with_owner(found, partial(_isolation, found)))
     for role in (APP, SERVICE):
         yield from _guarded(f"role {role}", lambda role=role: _role(found, role))
-    yield from _guarded("signed context", lambda: _context(found))
+    yield from _guarded(_context_check(found), lambda: _context(found))
     yield from _guarded("pool mode", lambda: _pool(found))
     if beside_server and not found.settings.clickhouse_url:
         yield Finding("archive (in use by the running server)")
@@ -49,15 +50,15 @@ def examine(found: Installation, *, beside_server: bool) -> Iterator[Finding]:
 def refuse_unsafe(found: Installation) -> None:
     """Raises ConfigurationError when workspaces would not be safe from one another."""
     with psycopg.connect(found.database_url, autocommit=True) as owner:
-        fault = _version(owner) or isolation_fault(owner)
+        fault = _version(owner) or _isolation(found, owner)
     fault = fault or _context(found)
     if fault:
         raise ConfigurationError(f"this installation is not safe: {fault}; `tenfold doctor` tells more")
 
 
-def isolation_fault(owner: psycopg.Connection[Any]) -> str | None:
+def _isolation(found: Installation, owner: psycopg.Connection[Any]) -> str | None:
     """The breaches of the catalogue's rules, in a line."""
-    return "; ".join(map(str, catalogue.faults(owner))) or None
+    return "; ".join(map(str, catalogue.faults(owner, signed=found.settings.signed_context))) or None
 
 
 def _guarded(check: str, look: Callable[[], str | None]) -> Iterator[Finding]:
@@ -118,7 +119,12 @@ def _context(found: Installation) -> str | None:
         return (
             "the database does not know this installation's key; run tenfold migrate with the right TENFOLD_SECRET_KEY"
         )
-    return "the database takes contexts that we did not sign" if opened[1] else None
+    wanted = found.settings.signed_context
+    return "the database takes contexts that we did not sign" if opened[1] and wanted else None
+
+
+def _context_check(found: Installation) -> str:
+    return "signed context" if found.settings.signed_context else "context (signatures are switched off)"
 
 
 def _pool(found: Installation) -> str | None:

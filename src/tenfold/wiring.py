@@ -149,7 +149,8 @@ def describe(settings: Settings, postgres: EmbeddedPostgres | None) -> Installat
 
 
 def migrate(found: Installation) -> list[str]:
-    return migrate_postgres(found.database_url, found.passwords(), found.context_key)
+    signed = found.settings.signed_context
+    return migrate_postgres(found.database_url, found.passwords(), found.context_key, signed=signed)
 
 
 @contextlib.asynccontextmanager

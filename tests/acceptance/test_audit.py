@@ -66,9 +66,9 @@ def test_a_change_is_told_with_before_and_after_and_who_did_it(alice: Owner) -> 
     assert [entry["action"] for entry in (created, renamed, deleted)] == [
         "segment.created", "segment.updated", "segment.deleted",
     ]  # fmt: skip
-    assert created["changes"]["definition"]["after"]["entryNode"]["path"] == "plan"
-    assert renamed["changes"] == {"name": {"before": "pro", "after": "paying"}}
-    assert deleted["changes"]["name"] == {"before": "paying"}
+    assert created["changes"]["after"]["definition"]["entryNode"]["path"] == "plan"
+    assert renamed["changes"] == {"before": {"name": "pro"}, "after": {"name": "paying"}}
+    assert deleted["changes"]["before"]["name"] == "paying"
     assert renamed["actor"]["type"] == "admin-key"
     assert renamed["actor"]["name"] == "default-admin-key"
     assert renamed["target"] == {"type": "segment", "id": segment["id"]}
@@ -93,7 +93,7 @@ def test_secrets_never_reach_the_log(alice: Owner) -> None:
     for secret in ("hunter2", "hunter3", made["apiKey"], alice.admin_key, alice.write_key.removeprefix("Basic ")):
         assert secret not in text
     changed = [entry["changes"] for entry in entries(alice, action="secret.created")]
-    assert all(change["sealed"] == {"masked": True} for change in changed)
+    assert all(change["after"]["sealed"] == "***" for change in changed)
 
 
 def test_reaching_for_another_workspace_is_told_to_that_workspace(alice: Owner, charlie: Owner, world: World) -> None:
@@ -131,7 +131,7 @@ def test_the_platforms_doings_are_in_the_log_of_the_workspace(alice: Owner, worl
     world.platform("PUT", f"/workspaces/{alice.id}/status", {"status": "Active"})
     time.sleep(1.1)  # so long a status may be remembered
     log = entries(alice)
-    paused = [entry for entry in log if entry["changes"].get("status", {}).get("after") == "Paused"]
+    paused = [entry for entry in log if entry["changes"].get("after", {}).get("status") == "Paused"]
     assert [entry["actor"]["type"] for entry in paused] == ["platform"]
     assert any(entry["action"] == "platform.request" for entry in log)
     assert log[-1]["actor"]["type"] == "platform"
@@ -141,9 +141,9 @@ def test_the_log_is_read_in_pages_and_by_what_is_asked_for(alice: Owner) -> None
     for number in range(7):
         alice.segment(f"s{number}", PRO)
     page = alice.get("/audit-log", limit="3", action="segment.created")
-    assert [entry["changes"]["name"]["after"] for entry in page["events"]] == ["s6", "s5", "s4"]
+    assert [entry["changes"]["after"]["name"] for entry in page["events"]] == ["s6", "s5", "s4"]
     rest = alice.get("/audit-log", limit="3", action="segment.created", cursor=page["cursor"])
-    assert [entry["changes"]["name"]["after"] for entry in rest["events"]] == ["s3", "s2", "s1"]
+    assert [entry["changes"]["after"]["name"] for entry in rest["events"]] == ["s3", "s2", "s1"]
     actor = page["events"][0]["actor"]["id"]
     assert len(entries(alice, actorId=actor)) == 7
     assert entries(alice, endDate="2001-01-01T00:00:00Z") == []
@@ -170,7 +170,7 @@ def test_a_hundred_writers_make_one_chain(alice: Owner, world: World) -> None:
     asyncio.run(write_all())
     lines = export(alice)
     made = [line for line in lines if line.get("action") == "subscription-group.created"]
-    assert len({line["changes"]["name"]["after"] for line in made if line["actor"]["type"] == "admin-key"}) == 300
+    assert len({line["changes"]["after"]["name"] for line in made if line["actor"]["type"] == "admin-key"}) == 300
     assert proof(lines).first == 1
     sequences = [line["sequence"] for line in lines if "sequence" in line]
     assert sequences == list(range(1, len(sequences) + 1))

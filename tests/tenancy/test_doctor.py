@@ -87,3 +87,17 @@ def test_keys_that_others_can_read_and_another_secret_are_found(stopped: Path) -
 def test_versions_with_known_holes_are_named(version: int, said: str | None) -> None:
     fault = version_fault(version)
     assert (fault is None) if said is None else (fault is not None and said in fault)
+
+
+def test_signatures_can_be_switched_off_and_on(stopped: Path) -> None:
+    """What an operator may choose for some microseconds a statement; doctor says so."""
+    assert tenfold(stopped, "migrate", TENFOLD_SIGNED_CONTEXT="false").returncode == 0
+    examined = tenfold(stopped, "doctor", TENFOLD_SIGNED_CONTEXT="false")
+    assert examined.returncode == 0, examined.stdout
+    assert "ok     context (signatures are switched off)" in examined.stdout
+    strict = tenfold(stopped, "doctor")
+    assert strict.returncode == 1
+    assert "the context is signed" in strict.stdout
+    assert "FAULT  signed context" in strict.stdout
+    assert tenfold(stopped, "migrate").returncode == 0
+    assert tenfold(stopped, "doctor").returncode == 0

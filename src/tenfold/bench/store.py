@@ -1,11 +1,11 @@
 """SQL that fills an installation for a benchmark, many workspaces at once."""
 
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from tenfold.storage.db import Db
+from tenfold.storage.db import Db, Row
 
 
 async def insert_workspaces(db: Db, ids: list[UUID], names: list[str]) -> None:
@@ -62,3 +62,42 @@ async def insert_conditions(db: Db, ids: list[UUID], keys: list[str], specs: lis
         """,
         {"ids": ids, "keys": keys, "specs": [Jsonb(item) for item in specs]},
     )
+
+
+async def insert_many_segments(db: Db, workspace_id: UUID, count: int) -> None:
+    """More segments for one workspace."""
+    await db.run(
+        """
+        INSERT INTO segments (workspace_id, id, name, definition, definition_updated_at)
+        SELECT %(workspace_id)s, gen_random_uuid(), 'more ' || n, '{"entryNode": {"type": "Everyone"}}', now()
+        FROM generate_series(1, %(count)s) AS n
+        """,
+        {"workspace_id": workspace_id, "count": count},
+    )
+
+
+async def page_of_segments(db: Db, workspace_id: UUID) -> list[Row]:
+    return await db.all(
+        "SELECT id, name, definition FROM segments WHERE workspace_id = %(id)s ORDER BY name LIMIT 20",
+        {"id": workspace_id},
+    )
+
+
+async def page_of_open_segments(db: Db, workspace_id: UUID) -> list[Row]:
+    """The same from the copy that no policy guards."""
+    return await db.all(
+        "SELECT id, name, definition FROM open_segments WHERE workspace_id = %(id)s ORDER BY name LIMIT 20",
+        {"id": workspace_id},
+    )
+
+
+# Run by the owner.
+MAKE_OPEN_COPY: LiteralString = """
+    CREATE TABLE open_segments (LIKE segments INCLUDING DEFAULTS INCLUDING INDEXES);
+    INSERT INTO open_segments SELECT * FROM segments;
+    GRANT SELECT ON open_segments TO tenfold_app;
+    VACUUM ANALYZE open_segments;
+    VACUUM ANALYZE segments
+"""
+AUDIT_OFF: LiteralString = "ALTER TABLE segments DISABLE TRIGGER audit"
+AUDIT_ON: LiteralString = "ALTER TABLE segments ENABLE TRIGGER audit"

@@ -10,8 +10,9 @@ from uuid import UUID
 
 import httpx
 
-from tenfold.bench import fill, folding, load, machine, probes
+from tenfold.bench import fill, folding, isolation, load, machine, probes
 from tenfold.kit import settings
+from tenfold.tenancy.audit import log
 from tenfold.tenancy.scope import Stores
 from tenfold.wiring import clickhouse_of, installation, migrate, stores
 
@@ -20,6 +21,7 @@ _USERS_IN_ALL = 40_000
 _FOLDED, _ACCEPT_RATE, _ACCEPT_SECONDS = 60_000, 5_500, 10
 _STEADY_RATE, _STEADY_SECONDS, _PROBES_A_SECOND = 1_000, 15, 5
 _IDLE_SECONDS = 30
+_WRITE_CONNECTIONS = 12
 _SETTLE_SECONDS = 20  # PostgreSQL tidies up after the workspaces were made
 
 
@@ -58,7 +60,7 @@ def run(names: list[str], tell: Callable[[str], None]) -> Report:
     report = Report()
     for name in names or list(BENCHES):
         for size in _SIZES:
-            if name == "idle" and size != max(_SIZES):
+            if (name == "idle" and size != max(_SIZES)) or (name == "isolate" and size == min(_SIZES)):
                 continue
             tell(f"{name} with {size} workspaces ...")
             with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as directory:
@@ -117,11 +119,29 @@ def idle(directory: Path, size: int, report: Report) -> None:
     report.at_most("idle", size, "CPU", round(100 * spent / _IDLE_SECONDS, 2), "% of a core", 1)
 
 
+def isolate(directory: Path, size: int, report: Report) -> None:
+    """The price of lock, context and signature on reads, of the log on writes, of a permission check."""
+    with installation(settings.load(directory)) as found:
+        migrate(found)
+
+        async def work() -> tuple[dict[str, float], dict[str, float]]:
+            async with stores(found, clickhouse_of(found.settings), name="bench", size=_WRITE_CONNECTIONS) as opened:
+                written = await isolation.audit(opened, found.database_url)
+                return await isolation.reads(opened, found.database_url, size), written
+
+        read, written = asyncio.run(work())
+    for name, ratio in read.items():
+        report.at_most("isolate", size, name, round(ratio, 3), "x unguarded", 1.05)
+    report.at_most("isolate", size, "writes with the log", round(written["ratio"], 3), "x without", 1.15)
+    report.at_most("isolate", size, "permission check", round(isolation.permission_check(), 2), "us", 5)
+
+
 BENCHES: dict[str, Callable[[Path, int, Report], None]] = {
     "fold": fold,
     "accept": accept,
     "steady": steady,
     "idle": idle,
+    "isolate": isolate,
 }
 
 
@@ -159,6 +179,9 @@ def _prepared(directory: Path, work: Callable[[Stores], Awaitable[Any]]) -> Any:
 
         async def run_work() -> Any:
             async with stores(found, clickhouse_of(found.settings), name="bench", size=4) as opened:
-                return await work(opened)
+                done = await work(opened)
+                while await log.chain_pending(opened):  # what making the workspaces left to do
+                    pass
+                return done
 
         return asyncio.run(run_work())

@@ -50,6 +50,7 @@ class Settings:
     return_parameter: str = "returnTo"
     public_url: str | None = None
     secure_cookies: bool = False
+    signed_context: bool = True
     trusted_proxies: frozenset[str] = frozenset()
 
 
@@ -74,6 +75,7 @@ def load(data_dir: Path, environ: Mapping[str, str] | None = None) -> Settings:
         openid=_openid(env),
         return_parameter=env.get("OPEN_ID_RETURN_TO_QUERY_PARAM") or "returnTo",
         public_url=(_url(env, "DASHBOARD_URL", ("http", "https")) or "").rstrip("/") or None,
+        signed_context=_flag(env, "TENFOLD_SIGNED_CONTEXT", default=True),
         secure_cookies=_flag(env, "SESSION_COOKIE_SECURE", default=False),
         trusted_proxies=frozenset(env.get("TENFOLD_TRUSTED_PROXIES", "").replace(" ", "").split(",")) - {""},
     )

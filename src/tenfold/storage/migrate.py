@@ -46,7 +46,9 @@ def pending(url: str) -> list[str]:
     return [migration.name for migration in _checked(known("postgres"), done)]
 
 
-def migrate_postgres(url: str, passwords: Mapping[str, str | None], context_key: bytes) -> list[str]:
+def migrate_postgres(
+    url: str, passwords: Mapping[str, str | None], context_key: bytes, *, signed: bool = True
+) -> list[str]:
     """Create the roles, run what is pending, write the key that contexts are signed with; the names that ran.
 
     Safe to call from many processes at once.
@@ -63,6 +65,7 @@ def migrate_postgres(url: str, passwords: Mapping[str, str | None], context_key:
         for migration in todo:
             _run(connection, migration)
         _write_key(connection, context_key)
+        _choose_context(connection, signed=signed)
         connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
     return [migration.name for migration in todo]
 
@@ -116,6 +119,14 @@ def _write_key(connection: psycopg.Connection, key: bytes) -> None:
         " IS DISTINCT FROM (excluded.inner_pad, excluded.outer_pad)",
         pads,
     )
+
+
+def _choose_context(connection: psycopg.Connection, *, signed: bool) -> None:
+    """Put the function that reads the context in place, checking its signature or not."""
+    variant = files("tenfold").joinpath("migrations", "context", "signed.sql" if signed else "unsigned.sql")
+    found = connection.execute("SELECT prosecdef FROM pg_proc WHERE oid = 'tenancy.context'::regproc").fetchone()
+    if found != (signed,):
+        connection.execute(variant.read_text().encode())
 
 
 def _run(connection: psycopg.Connection, migration: Migration) -> None:

@@ -10,7 +10,8 @@ CREATE TABLE tenancy.signing_keys (
 GRANT SELECT ON tenancy.signing_keys TO tenfold_keeper;
 GRANT USAGE ON SCHEMA public, tenancy TO tenfold_keeper, tenfold_auditor;
 
--- The context of the running transaction when its signature is right; NULL otherwise, and when there is none.
+-- The context of the running transaction when its signature is right; NULL otherwise, and when there is none. The
+-- runner puts the variant that the setting asks for in its place at each start (migrations/context).
 CREATE FUNCTION tenancy.context() RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE

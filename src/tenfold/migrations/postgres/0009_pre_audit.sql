@@ -89,50 +89,68 @@ GRANT SELECT ON access_settings TO tenfold_auditor;
 CREATE FUNCTION tenancy.record_audit(
   workspace uuid, action text, target_type text, target_id text, outcome text, changes jsonb
 ) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
+DECLARE
+  c text[] := string_to_array(COALESCE(tenancy.context(), '|system|database|||'), '|');
+BEGIN
   INSERT INTO public.audit_pending (
     workspace_id, action, actor_type, actor_id, actor_name, target_type, target_id, outcome, request_id, ip, changes)
-  SELECT workspace, action, split_part(c, '|', 2), split_part(c, '|', 3),
-    substr(c, length(split_part(c, '|', 1) || split_part(c, '|', 2) || split_part(c, '|', 3)
-      || split_part(c, '|', 4) || split_part(c, '|', 5)) + 6),
-    target_type, target_id, outcome, split_part(c, '|', 4), split_part(c, '|', 5), changes
-  FROM (SELECT COALESCE(tenancy.context(), '|system|database|||') AS c) AS signed
-$$;
+  VALUES (workspace, action, c[2], c[3], array_to_string(c[6:], '|'), target_type, target_id, outcome, c[4], c[5], changes);
+END $$;
 
 -- The trigger of every table whose changes belong in the log: type of the resource, columns that are secret,
--- columns that do not matter. What did not change is left out.
+-- columns that do not matter. An update tells of the columns that it changed.
 CREATE FUNCTION tenancy.audit_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
-  old_row jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
-  new_row jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
-  kept jsonb := COALESCE(new_row, old_row);
-  secrets text[] := string_to_array(TG_ARGV[1], ',');
-  ignored text[] := string_to_array('workspace_id,created_at,updated_at,' || TG_ARGV[2], ',');
+  c text[] := string_to_array(COALESCE(tenancy.context(), '|system|database|||'), '|');
+  kept jsonb := CASE TG_OP WHEN 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
+  new_row jsonb := kept - TG_ARGV[2]::text[];
+  old_row jsonb;
+  same text[];
   changes jsonb;
 BEGIN
-  SELECT jsonb_object_agg(field, CASE WHEN field = ANY (secrets) THEN '{"masked": true}'::jsonb
-    WHEN TG_OP = 'INSERT' THEN jsonb_build_object('after', new_row -> field)
-    WHEN TG_OP = 'DELETE' THEN jsonb_build_object('before', old_row -> field)
-    ELSE jsonb_build_object('before', old_row -> field, 'after', new_row -> field) END)
-  INTO changes FROM jsonb_object_keys(kept) AS field
-  WHERE field <> ALL (ignored) AND NULLIF(old_row -> field, 'null') IS DISTINCT FROM NULLIF(new_row -> field, 'null');
-  IF changes IS NOT NULL THEN
-    PERFORM tenancy.record_audit((kept ->> 'workspace_id')::uuid,
-      TG_ARGV[0] || CASE TG_OP WHEN 'INSERT' THEN '.created' WHEN 'UPDATE' THEN '.updated' ELSE '.deleted' END,
-      TG_ARGV[0],
-      COALESCE(kept ->> 'id', CASE WHEN TG_ARGV[0] <> 'workspace' THEN kept ->> 'name' END, kept ->> 'workspace_id'),
-      'allowed', changes);
+  IF new_row ?| TG_ARGV[1]::text[] THEN
+    new_row := new_row || tenancy.masked(new_row, TG_ARGV[1]::text[]);
   END IF;
+  IF TG_OP = 'UPDATE' THEN
+    old_row := to_jsonb(OLD) - TG_ARGV[2]::text[];
+    SELECT array_agg(field) INTO same FROM jsonb_object_keys(new_row) AS field
+      WHERE old_row -> field = to_jsonb(NEW) -> field;
+    new_row := new_row - same;
+    IF new_row = '{}' THEN
+      RETURN NULL;
+    END IF;
+    old_row := old_row - same;
+    changes := jsonb_build_object('before', old_row || tenancy.masked(old_row, TG_ARGV[1]::text[]), 'after', new_row);
+  ELSE
+    changes := jsonb_build_object(CASE TG_OP WHEN 'INSERT' THEN 'after' ELSE 'before' END, new_row);
+  END IF;
+  INSERT INTO public.audit_pending (
+    workspace_id, action, actor_type, actor_id, actor_name, target_type, target_id, outcome, request_id, ip, changes)
+  VALUES (
+    (kept ->> 'workspace_id')::uuid,
+    TG_ARGV[0] || CASE TG_OP WHEN 'INSERT' THEN '.created' WHEN 'UPDATE' THEN '.updated' ELSE '.deleted' END,
+    c[2], c[3], array_to_string(c[6:], '|'), TG_ARGV[0],
+    COALESCE(kept ->> 'id', CASE WHEN TG_ARGV[0] <> 'workspace' THEN kept ->> 'name' END, kept ->> 'workspace_id'),
+    'allowed', c[4], c[5], changes);
   RETURN NULL;
 END $$;
+
+-- The secret fields of a row, each as '***'.
+CREATE FUNCTION tenancy.masked(fields jsonb, secret_fields text[]) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog
+RETURN (
+  SELECT COALESCE(jsonb_object_agg(field, '***'), '{}') FROM unnest(secret_fields) AS field WHERE fields ? field
+);
 
 CREATE FUNCTION tenancy.audit(audited regclass, resource text, secret_columns text, ignored_columns text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
   EXECUTE format('CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW'
-    ' EXECUTE FUNCTION tenancy.audit_change(%L, %L, %L)', audited, resource, secret_columns, ignored_columns);
+    ' EXECUTE FUNCTION tenancy.audit_change(%L, %L, %L)', audited, resource, format('{%s}', secret_columns),
+    format('{workspace_id,created_at,updated_at,%s}', COALESCE(NULLIF(ignored_columns, ''), 'workspace_id')));
 END $$;
 REVOKE EXECUTE ON FUNCTION tenancy.audit FROM PUBLIC;
 

@@ -20,6 +20,7 @@ from tenfold.tenancy.audit.chain import Checkpoint
 from tenfold.tenancy.scope import BatchScope, Scope, Stores
 
 _CHAINED_AT_ONCE = 500
+_WORKSPACES_AT_ONCE = 50
 _EXPORTED_AT_ONCE = 1000
 _CHECKPOINT_EVERY = timedelta(hours=1)
 _LOOKED_AT = 5000
@@ -68,7 +69,7 @@ async def write(
 
 async def page(scope: Scope, query: AuditQuery) -> list[dict[str, Any]]:
     """Entries, newest first; everything written before the call is among them."""
-    await chain_up(scope, scope.workspace_id)
+    await chain_up(scope)
     async with door.workspace(scope) as db:
         rows = await store.find(
             db,
@@ -85,7 +86,7 @@ async def page(scope: Scope, query: AuditQuery) -> list[dict[str, Any]]:
 
 async def export(scope: Scope) -> AsyncIterator[bytes]:
     """The whole log as JSON lines, oldest first, with the checkpoints on the way and a new one at the end."""
-    await chain_up(scope, scope.workspace_id)
+    await chain_up(scope)
     final = await _final(scope)
     last = final.from_sequence
     while last < final.sequence:
@@ -94,23 +95,24 @@ async def export(scope: Scope) -> AsyncIterator[bytes]:
     yield _line({"checkpoint": _shown_checkpoint(scope.stores, final, chain.sign(scope.stores.secret, final))})
 
 
-async def chain_up(scope: Scope | BatchScope, workspace_id: UUID) -> None:
-    """Chain everything that waits in a workspace of the scope, and sign a checkpoint now and then."""
-    while True:
+async def chain_up(scope: Scope | BatchScope) -> None:
+    """Chain everything that waits in the workspaces of a scope, and sign checkpoints now and then."""
+    unfinished = sorted(scope.claimed)
+    while unfinished:
         async with door.workspace(scope) as db:
-            chained = await store.chain(db, workspace_id, _CHAINED_AT_ONCE)
-        if chained < _CHAINED_AT_ONCE:
-            break
+            answers = {workspace: await store.chain(db, workspace, _CHAINED_AT_ONCE) for workspace in unfinished}
+            chained = {workspace: (await answer.rows())[0]["chained"] for workspace, answer in answers.items()}
+        unfinished = [workspace for workspace, count in chained.items() if count == _CHAINED_AT_ONCE]
     async with door.workspace(scope) as db:
-        await _checkpoint(scope.stores, db, workspace_id)
+        await _sign_heads(scope, db)
 
 
 async def chain_pending(stores: Stores) -> int:
     """Chain what waits anywhere; in how many workspaces there was something."""
     async with door.glance(stores) as db:
         waiting = await store.pending_workspaces(db, _LOOKED_AT)
-    for workspace_id in waiting:
-        await chain_up(BatchScope(stores, frozenset((workspace_id,))), workspace_id)
+    for start in range(0, len(waiting), _WORKSPACES_AT_ONCE):
+        await chain_up(BatchScope(stores, frozenset(waiting[start : start + _WORKSPACES_AT_ONCE])))
     return len(waiting)
 
 
@@ -142,23 +144,13 @@ def shown(row: Row) -> dict[str, Any]:
     }
 
 
-async def _checkpoint(stores: Stores, db: Db, workspace_id: UUID) -> None:
-    head, last = await store.read_head(db, workspace_id), await store.last_checkpoint(db, workspace_id)
-    moment = now()
-    if head is None or head["sequence"] == 0 or (last and last["sequence"] == head["sequence"]):
-        return
-    if last and last["created_at"] > moment - _CHECKPOINT_EVERY:
-        return
-    point = _point(workspace_id, head["sequence"], bytes(head["hash"]), moment)
-    signature = bytes.fromhex(chain.sign(stores.secret, point))
-    await store.insert_checkpoint(
-        db,
-        workspace_id,
-        sequence=head["sequence"],
-        digest=bytes(head["hash"]),
-        created_at=moment,
-        signature=signature,
-    )
+async def _sign_heads(scope: Scope | BatchScope, db: Db) -> None:
+    moment, secret = now(), scope.stores.secret
+    heads = await store.unsigned_heads(db, sorted(scope.claimed), _CHECKPOINT_EVERY)
+    points = [_point(head["workspace_id"], head["sequence"], bytes(head["hash"]), moment) for head in heads]
+    if points:
+        signatures = [bytes.fromhex(chain.sign(secret, point)) for point in points]
+        await store.insert_checkpoints(db, heads, moment, signatures)
 
 
 def _point(workspace_id: UUID, sequence: int, digest: bytes, moment: datetime) -> Checkpoint:

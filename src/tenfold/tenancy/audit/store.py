@@ -1,12 +1,12 @@
 """SQL of the audit log. Writing and chaining are functions of the database; the processes' role can do no more."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from tenfold.storage.db import Db, Row
+from tenfold.storage.db import Answer, Db, Row
 
 
 async def record(
@@ -28,13 +28,12 @@ async def record(
     )
 
 
-async def chain(db: Db, workspace_id: UUID, most: int) -> int:
-    """Chain what is pending; how many entries."""
-    row = await db.one(
+async def chain(db: Db, workspace_id: UUID, most: int) -> Answer:
+    """Chain what is pending, `most` entries; `chained` says how many."""
+    return await db.send(
         "SELECT tenancy.chain_audit(%(workspace_id)s, %(most)s) AS chained",
         {"workspace_id": workspace_id, "most": most},
     )
-    return row["chained"] if row else 0
 
 
 async def trim(db: Db, workspace_id: UUID) -> int:
@@ -68,30 +67,36 @@ async def read_head(db: Db, workspace_id: UUID) -> Row | None:
     )
 
 
-async def last_checkpoint(db: Db, workspace_id: UUID) -> Row | None:
-    return await db.one(
+async def unsigned_heads(db: Db, workspace_ids: list[UUID], age: timedelta) -> list[Row]:
+    """The chains that have grown since their last checkpoint, when that is old enough."""
+    return await db.all(
         """
-        SELECT sequence, created_at FROM audit_checkpoints
-        WHERE workspace_id = %(workspace_id)s ORDER BY sequence DESC LIMIT 1
+        SELECT h.workspace_id, h.sequence, h.hash FROM audit_heads h
+        LEFT JOIN LATERAL (
+          SELECT c.sequence, c.created_at FROM audit_checkpoints c WHERE c.workspace_id = h.workspace_id
+          ORDER BY c.sequence DESC LIMIT 1) AS last ON true
+        WHERE h.workspace_id = ANY (%(ids)s) AND h.sequence > 0
+          AND (last.sequence IS NULL OR (last.sequence < h.sequence AND last.created_at < now() - %(age)s))
         """,
-        {"workspace_id": workspace_id},
+        {"ids": workspace_ids, "age": age},
     )
 
 
-async def insert_checkpoint(
-    db: Db, workspace_id: UUID, *, sequence: int, digest: bytes, created_at: datetime, signature: bytes
-) -> None:
+async def insert_checkpoints(db: Db, heads: list[Row], created_at: datetime, signatures: list[bytes]) -> None:
     await db.run(
         """
         INSERT INTO audit_checkpoints (workspace_id, sequence, hash, created_at, signature)
-        VALUES (%(workspace_id)s, %(sequence)s, %(hash)s, %(created_at)s, %(signature)s) ON CONFLICT DO NOTHING
+        SELECT workspace_id, sequence, hash, %(created_at)s, signature
+        FROM unnest(%(ids)s::uuid[], %(sequences)s::bigint[], %(hashes)s::bytea[], %(signatures)s::bytea[])
+          AS new (workspace_id, sequence, hash, signature)
+        ON CONFLICT DO NOTHING
         """,
         {
-            "workspace_id": workspace_id,
-            "sequence": sequence,
-            "hash": digest,
+            "ids": [head["workspace_id"] for head in heads],
+            "sequences": [head["sequence"] for head in heads],
+            "hashes": [bytes(head["hash"]) for head in heads],
             "created_at": created_at,
-            "signature": signature,
+            "signatures": signatures,
         },
     )
 
