@@ -30,14 +30,19 @@ _EVERYONE: dict[str, Any] = {"entryNode": {"type": "Everyone", "id": "1"}, "node
 Read = Callable[[Db, UUID], Awaitable[object]]
 
 
-async def reads(stores: Stores, url: str, size: int) -> dict[str, float]:
-    """Ratios of the median, guarded to unguarded: of a statement alone, and of a whole read with its context."""
+async def prepare(stores: Stores, url: str, size: int) -> dict[str, UUID]:
+    """Workspaces, three of them of different sizes, and a copy of their segments that nothing guards."""
     made = await fill.workspaces(stores, size)
     chosen = dict(zip(CLASSES, made[: len(CLASSES)], strict=True))
     for kind, workspace in chosen.items():
         async with door.workspace(BatchScope(stores, frozenset((workspace,)))) as db:
             await store.insert_many_segments(db, workspace, CLASSES[kind])
     await asyncio.to_thread(_as_owner, url, *store.MAKE_OPEN_COPY.split(";"))
+    return chosen
+
+
+async def reads(stores: Stores, chosen: dict[str, UUID]) -> dict[str, float]:
+    """Ratios of the median, guarded to unguarded: of a statement alone, and of a whole read with its context."""
     found: dict[str, float] = {}
     for kind, workspace in chosen.items():
         scope = BatchScope(stores, frozenset((workspace,)))

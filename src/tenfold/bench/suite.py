@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,9 +14,10 @@ from tenfold.bench import fill, folding, isolation, load, machine, probes
 from tenfold.kit import settings
 from tenfold.tenancy.audit import log
 from tenfold.tenancy.scope import Stores
-from tenfold.wiring import clickhouse_of, installation, migrate, stores
+from tenfold.wiring import Installation, clickhouse_of, installation, migrate, stores
 
 _SIZES = (100, 2_000, 10_000)
+_ISOLATION_SIZES = (1_000, 10_000)
 _USERS_IN_ALL = 40_000
 _FOLDED, _ACCEPT_RATE, _ACCEPT_SECONDS = 60_000, 5_500, 10
 _STEADY_RATE, _STEADY_SECONDS, _PROBES_A_SECOND = 1_000, 15, 5
@@ -59,8 +60,8 @@ def run(names: list[str], tell: Callable[[str], None]) -> Report:
     """Run the benchmarks named, or all."""
     report = Report()
     for name in names or list(BENCHES):
-        for size in _SIZES:
-            if (name == "idle" and size != max(_SIZES)) or (name == "isolate" and size == min(_SIZES)):
+        for size in _ISOLATION_SIZES if name == "isolate" else _SIZES:
+            if name == "idle" and size != max(_SIZES):
                 continue
             tell(f"{name} with {size} workspaces ...")
             with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as directory:
@@ -123,17 +124,20 @@ def isolate(directory: Path, size: int, report: Report) -> None:
     """The price of lock, context and signature on reads, of the log on writes, of a permission check."""
     with installation(settings.load(directory)) as found:
         migrate(found)
-
-        async def work() -> tuple[dict[str, float], dict[str, float]]:
-            async with stores(found, clickhouse_of(found.settings), name="bench", size=_WRITE_CONNECTIONS) as opened:
-                written = await isolation.audit(opened, found.database_url)
-                return await isolation.reads(opened, found.database_url, size), written
-
-        read, written = asyncio.run(work())
-    for name, ratio in read.items():
-        report.at_most("isolate", size, name, round(ratio, 3), "x unguarded", 1.05)
-    report.at_most("isolate", size, "writes with the log", round(written["ratio"], 3), "x without", 1.15)
+        asyncio.run(_isolated(found, size, report))
     report.at_most("isolate", size, "permission check", round(isolation.permission_check(), 2), "us", 5)
+
+
+async def _isolated(found: Installation, size: int, report: Report) -> None:
+    async with stores(found, clickhouse_of(found.settings), name="bench", size=_WRITE_CONNECTIONS) as opened:
+        written = await isolation.audit(opened, found.database_url)
+        report.at_most("isolate", size, "writes with the log", round(written["ratio"], 3), "x without", 1.15)
+        chosen = await isolation.prepare(opened, found.database_url, size)
+        for signed in (True, False):
+            migrate(replace(found, settings=replace(found.settings, signed_context=signed)))
+            for name, ratio in (await isolation.reads(opened, chosen)).items():
+                told = name if signed else f"{name}, unsigned"
+                report.at_most("isolate", size, told, round(ratio, 3), "x unguarded", 1.05)
 
 
 BENCHES: dict[str, Callable[[Path, int, Report], None]] = {
