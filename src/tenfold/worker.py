@@ -25,6 +25,7 @@ _RECONNECT_SECONDS = 1.0
 _LOOK = 2.0  # seconds between looks at what comes due by time: so late a timer may be
 _IDLE = 30.0  # seconds between looks that nothing asked for
 _HOURLY = 3600.0
+_AUDIT_LOOK = 10.0  # readers of the log chain it themselves; this is for checkpoints and tidiness
 _GATHER_EVENTS = 0.02  # a fold of many events costs little more than one of few
 _GATHER_ARCHIVE = 0.2
 
@@ -62,7 +63,7 @@ async def run_worker(found: Installation, stores: Stores, pressure: Pressure) ->
             loop("runs", lambda: advancing.advance_once(stores))
             loop("messages", sender.send_once)
             loop("abandoned", sender.settle_abandoned)
-            group.create_task(run_loop("audit", partial(log.chain_pending, stores), bells.of("audit"), idle=_LOOK))
+            group.create_task(run_loop("audit", partial(log.chain_pending, stores), bells.of("audit"), idle=_AUDIT_LOOK))
             group.create_task(run_loop("retention", partial(log.trim_all, stores), bells.of("trim"), idle=_HOURLY))
             for topic, handler in topics.items():
                 loop(f"jobs-{topic}", partial(queue.work_once, stores, topic, handler))

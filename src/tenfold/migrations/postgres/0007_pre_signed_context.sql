@@ -25,11 +25,27 @@ BEGIN
   END IF;
   RETURN NULL;
 END $$;
-GRANT CREATE ON SCHEMA tenancy TO tenfold_keeper;
-ALTER FUNCTION tenancy.context() OWNER TO tenfold_keeper;
-REVOKE CREATE ON SCHEMA tenancy FROM tenfold_keeper;
-REVOKE EXECUTE ON FUNCTION tenancy.context() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION tenancy.context() TO tenfold_app, tenfold_service, tenfold_directory, tenfold_auditor;
+
+-- Functions of `tenancy` run with the rights of a role that nobody can log in as, and only the app role may call them.
+CREATE FUNCTION tenancy.run_as(owner_role text, VARIADIC names text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+  found regprocedure;
+BEGIN
+  EXECUTE format('GRANT CREATE ON SCHEMA tenancy TO %I', owner_role);
+  FOR found IN SELECT p.oid::regprocedure FROM pg_proc p
+    WHERE p.pronamespace = 'tenancy'::regnamespace AND p.proname = ANY (names)
+  LOOP
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', found);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO tenfold_app', found);
+    EXECUTE format('ALTER FUNCTION %s OWNER TO %I', found, owner_role);
+  END LOOP;
+  EXECUTE format('REVOKE CREATE ON SCHEMA tenancy FROM %I', owner_role);
+END $$;
+REVOKE EXECUTE ON FUNCTION tenancy.run_as FROM PUBLIC;
+
+SELECT tenancy.run_as('tenfold_keeper', 'context');
+GRANT EXECUTE ON FUNCTION tenancy.context() TO tenfold_service, tenfold_directory, tenfold_auditor;
 
 CREATE OR REPLACE FUNCTION tenancy.workspaces() RETURNS uuid[]
 LANGUAGE sql STABLE PARALLEL SAFE

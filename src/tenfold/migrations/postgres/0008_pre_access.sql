@@ -168,17 +168,4 @@ AS $$
   LIMIT 100
 $$;
 
-DO $$
-DECLARE lookup regprocedure;
-BEGIN
-  GRANT CREATE ON SCHEMA tenancy TO tenfold_directory;
-  FOR lookup IN SELECT p.oid::regprocedure FROM pg_proc p
-    WHERE p.pronamespace = 'tenancy'::regnamespace
-      AND p.proname IN ('open_admin_key', 'find_membership', 'list_memberships', 'find_domain')
-  LOOP
-    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', lookup);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO tenfold_app', lookup);
-    EXECUTE format('ALTER FUNCTION %s OWNER TO tenfold_directory', lookup);
-  END LOOP;
-  REVOKE CREATE ON SCHEMA tenancy FROM tenfold_directory;
-END $$;
+SELECT tenancy.run_as('tenfold_directory', 'open_admin_key', 'find_membership', 'list_memberships', 'find_domain');

@@ -227,20 +227,7 @@ BEGIN
   RETURN gone;
 END $$;
 
-DO $$
-DECLARE chained regprocedure;
-BEGIN
-  GRANT CREATE ON SCHEMA tenancy TO tenfold_auditor;
-  FOR chained IN SELECT p.oid::regprocedure FROM pg_proc p
-    WHERE p.pronamespace = 'tenancy'::regnamespace
-      AND p.proname IN ('record_audit', 'audit_change', 'chain_audit', 'trim_audit')
-  LOOP
-    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', chained);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO tenfold_app', chained);
-    EXECUTE format('ALTER FUNCTION %s OWNER TO tenfold_auditor', chained);
-  END LOOP;
-  REVOKE CREATE ON SCHEMA tenancy FROM tenfold_auditor;
-END $$;
+SELECT tenancy.run_as('tenfold_auditor', 'record_audit', 'audit_change', 'chain_audit', 'trim_audit');
 
 SELECT tenancy.audit('workspaces', 'workspace', '', 'definitions_version,test_now,root_id');
 SELECT tenancy.audit('write_keys', 'write-key', 'sealed', 'hash');
@@ -294,8 +281,4 @@ AS $$
   ) AS found
   WHERE tenancy.platform() = ANY ((SELECT tenancy.workspaces())::uuid[])
 $$;
-GRANT CREATE ON SCHEMA tenancy TO tenfold_directory;
-REVOKE EXECUTE ON FUNCTION tenancy.owners_of FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION tenancy.owners_of TO tenfold_app;
-ALTER FUNCTION tenancy.owners_of OWNER TO tenfold_directory;
-REVOKE CREATE ON SCHEMA tenancy FROM tenfold_directory;
+SELECT tenancy.run_as('tenfold_directory', 'owners_of');
