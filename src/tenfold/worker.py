@@ -49,8 +49,8 @@ async def run_worker(found: Installation, stores: Stores, pressure: Pressure) ->
             await pressure.give_way()
         return done
 
-    def loop(name: str, step: Step, *, gather: float = 0.0) -> None:
-        group.create_task(run_loop(name, step, bells.of(name), idle=_IDLE, gather=gather))
+    def loop(name: str, step: Step, *, gather: float = 0.0, idle: float = _IDLE) -> None:
+        group.create_task(run_loop(name, step, bells.of(name), idle=idle, gather=gather))
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -63,8 +63,8 @@ async def run_worker(found: Installation, stores: Stores, pressure: Pressure) ->
             loop("runs", lambda: advancing.advance_once(stores))
             loop("messages", sender.send_once)
             loop("abandoned", sender.settle_abandoned)
-            group.create_task(run_loop("audit", partial(log.chain_pending, stores), bells.of("audit"), idle=_AUDIT_LOOK))
-            group.create_task(run_loop("retention", partial(log.trim_all, stores), bells.of("trim"), idle=_HOURLY))
+            loop("audit", partial(log.chain_pending, stores), idle=_AUDIT_LOOK)
+            loop("retention", partial(log.trim_all, stores), idle=_HOURLY)
             for topic, handler in topics.items():
                 loop(f"jobs-{topic}", partial(queue.work_once, stores, topic, handler))
     finally:
