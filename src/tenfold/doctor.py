@@ -140,7 +140,7 @@ def _archive(found: Installation) -> str | None:
     async def ask() -> None:
         clickhouse = clickhouse_of(found.settings)
         try:
-            await clickhouse.query("SELECT 1", {})
+            await clickhouse.ping()
         finally:
             await clickhouse.close()
 

@@ -9,6 +9,7 @@ from tenfold.access.audit import ENDPOINTS as AUDIT
 from tenfold.access.keys import ENDPOINTS as KEYS
 from tenfold.access.login import ENDPOINTS as LOGIN
 from tenfold.access.members import ENDPOINTS as MEMBERS
+from tenfold.access.quotas import ENDPOINTS as QUOTAS
 from tenfold.engagement.audience.routes import ENDPOINTS as AUDIENCE
 from tenfold.engagement.channels.routes import ENDPOINTS as CHANNELS
 from tenfold.engagement.deliveries.routes import ENDPOINTS as DELIVERIES
@@ -20,7 +21,7 @@ from tenfold.engagement.templates.routes import ENDPOINTS as TEMPLATES
 from tenfold.http.admission import Site
 from tenfold.http.endpoint import Endpoint
 from tenfold.http.openid import OpenId
-from tenfold.kit.errors import ConfigurationError
+from tenfold.kit.errors import ConfigurationError, Invalid
 from tenfold.kit.settings import Settings
 from tenfold.platform.erasure import ENDPOINTS as ERASURE
 from tenfold.platform.routes import ENDPOINTS as PLATFORM
@@ -32,15 +33,17 @@ from tenfold.storage.postgres import Pool, hear
 from tenfold.tenancy.access.passwords import Password
 from tenfold.tenancy.audit.watch import Watch
 from tenfold.tenancy.keys import sign
+from tenfold.tenancy.quotas.model import FIELDS, Limits, read_limits
 from tenfold.tenancy.scope import Stores
 
 APP, SERVICE = "tenfold_app", "tenfold_service"
-_NOBODYS = ("tenfold_directory", "tenfold_keeper", "tenfold_auditor")
+_NOBODYS = ("tenfold_directory", "tenfold_keeper", "tenfold_auditor", "tenfold_accountant")
 ENDPOINTS: list[Endpoint] = [
     *PLATFORM,
     *ERASURE,
     *KEYS,
     *MEMBERS,
+    *QUOTAS,
     *LOGIN,
     *AUDIT,
     *EVENTS,
@@ -149,8 +152,23 @@ def describe(settings: Settings, postgres: EmbeddedPostgres | None) -> Installat
 
 
 def migrate(found: Installation) -> list[str]:
-    signed = found.settings.signed_context
-    return migrate_postgres(found.database_url, found.passwords(), found.context_key, signed=signed)
+    return migrate_postgres(
+        found.database_url,
+        found.passwords(),
+        found.context_key,
+        signed=found.settings.signed_context,
+        default_quotas=_default_quotas(found.settings),
+    )
+
+
+def _default_quotas(settings: Settings) -> Limits:
+    """Raises ConfigurationError that names the variable and the field."""
+    if unknown := set(settings.default_quotas) - set(FIELDS):
+        raise ConfigurationError(f"DEFAULT_WORKSPACE_QUOTAS: there is no {', '.join(sorted(unknown))}")
+    try:
+        return read_limits(settings.default_quotas)
+    except Invalid as error:
+        raise ConfigurationError(f"DEFAULT_WORKSPACE_QUOTAS: {error.message}") from error
 
 
 @contextlib.asynccontextmanager

@@ -67,3 +67,31 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path, mailbox: Mailbox) -> None:
     world.close()
     assert server.stop() == 0
     assert "Traceback" not in server.log
+
+
+@pytest.mark.slow
+def test_defaults_hold_for_every_workspace_that_has_no_quota_of_its_own(tmp_path: Path, mailbox: Mailbox) -> None:
+    server = Server(tmp_path, environment={"DEFAULT_WORKSPACE_QUOTAS": '{"maxSegments": 1, "maxJourneys": null}'})
+    server.start()
+    world = World(server, mailbox)
+    alice = world.workspace()
+    definition = {"entryNode": {"type": "Everyone", "id": "1"}, "nodes": []}
+    answers = [alice.request("PUT", "/segments", {"name": name, "definition": definition}) for name in ("a", "b")]
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert alice.get("/quotas")["quota"]["maxSegments"] == 1
+    alice.put("/quotas", maxSegments=2)
+    assert alice.request("PUT", "/segments", {"name": "b", "definition": definition}).status_code == 200
+    world.close()
+    server.stop()
+
+
+def test_bad_defaults_stop_the_start(tmp_path: Path) -> None:
+    for value, said in (
+        ('{"maxCats": 1}', "maxCats"),
+        ('{"maxSegments": -1}', "maxSegments"),
+        ("[]", "expected a JSON object"),
+    ):
+        done = tenfold(tmp_path / "data", "migrate", DEFAULT_WORKSPACE_QUOTAS=value)
+        assert done.returncode == 1
+        assert done.stderr.startswith("tenfold: DEFAULT_WORKSPACE_QUOTAS: "), done.stderr
+        assert said in done.stderr

@@ -17,6 +17,7 @@ ROLES = {
     "tenfold_directory": None,
     "tenfold_keeper": None,
     "tenfold_auditor": None,
+    "tenfold_accountant": None,
 }
 KEY = b"k" * 32
 

@@ -70,6 +70,9 @@ PERMISSIONS: Final = {
     "DELETE /roles": "roles:write",
     "GET /audit-log": "audit:read",
     "GET /audit-log/export": "audit:read",
+    "GET /quotas": "quotas:read",
+    "PUT /quotas": "quotas:write",
+    "DELETE /quotas": "quotas:write",
     "GET /session": ANYONE,
 }
 _GUARDED: Final = (Door.WORKSPACE, Door.SESSION, Door.ADMIN)

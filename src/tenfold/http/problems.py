@@ -5,7 +5,17 @@ from typing import Any
 
 from tenfold.http.endpoint import Reply
 from tenfold.http.wire import BadRequest
-from tenfold.kit.errors import AppError, Conflict, Forbidden, NotFound, RateLimited, TooLarge, Unauthorized, Unavailable
+from tenfold.kit.errors import (
+    AppError,
+    Conflict,
+    Forbidden,
+    NotFound,
+    QuotaExceeded,
+    RateLimited,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
 
 
 class Answered(AppError):
@@ -22,7 +32,7 @@ def reply_to(error: AppError) -> Reply:
         return error.reply
     if isinstance(error, BadRequest):
         return _bad_request(error)
-    if isinstance(error, (Conflict, RateLimited, Unavailable)):
+    if isinstance(error, (Conflict, QuotaExceeded, RateLimited, Unavailable)):
         return _problem(error)
     if isinstance(error, TooLarge):
         return fastify(413, "Request body is too large", "FST_ERR_CTP_BODY_TOO_LARGE")
@@ -59,7 +69,7 @@ def _body(error: AppError) -> Any:
 def _problem(error: AppError) -> Reply:
     body = {
         "type": f"urn:tenfold:problem:{error.code.replace('_', '-')}",
-        "title": HTTPStatus(error.status).phrase,
+        "title": error.title or HTTPStatus(error.status).phrase,
         "status": error.status,
         "code": error.code,
         "message": error.message,

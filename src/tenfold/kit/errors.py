@@ -11,6 +11,7 @@ class AppError(Exception):
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 500
+    title: ClassVar[str] = ""  # of the problem; the status' own phrase when there is none
 
     def __init__(self, message: str = "", **data: Any) -> None:
         super().__init__(message or type(self).__doc__ or self.code)
@@ -53,6 +54,13 @@ class TooLarge(AppError):
     """The body is larger than allowed."""
 
     code, status = "too_large", 413
+
+
+class QuotaExceeded(AppError):
+    """Quota exceeded."""
+
+    code, status = "quota_exceeded", 429
+    title = "Quota exceeded"
 
 
 class RateLimited(AppError):

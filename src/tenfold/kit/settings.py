@@ -151,4 +151,4 @@ def _quotas(env: Mapping[str, str], name: str) -> dict[str, int | None]:
         raise ConfigurationError(f"{name}: not JSON ({error})") from error
     if not isinstance(parsed, dict):
         raise ConfigurationError(f"{name}: expected a JSON object of quota fields")
-    return parsed  # pyright: ignore[reportUnknownVariableType] - checked field by field where quotas are set
+    return parsed  # pyright: ignore[reportUnknownVariableType] - checked field by field in wiring

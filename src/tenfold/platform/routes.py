@@ -14,6 +14,8 @@ from tenfold.tenancy import workspaces
 from tenfold.tenancy.access import members
 from tenfold.tenancy.access.permissions import ADMIN
 from tenfold.tenancy.audit import log
+from tenfold.tenancy.quotas import service as quotas
+from tenfold.tenancy.quotas.model import read_limits
 from tenfold.tenancy.scope import Scope, Workspace
 from tenfold.tenancy.workspaces import STATUSES, NewWorkspace
 
@@ -59,6 +61,11 @@ async def move_clock(call: Call) -> Reply:
     if text is not None and target is None:
         raise Invalid("now must be an ISO 8601 date-time")
     return Reply(200, {"now": iso(await clock.move(await _scope(call), target))})
+
+
+async def put_ceiling(call: Call) -> Reply:
+    limits = read_limits(_object(call.body))
+    return Reply(200, await quotas.put_ceiling(await _scope(call), limits))
 
 
 async def invite(call: Call) -> Reply:
@@ -145,6 +152,7 @@ ENDPOINTS = [
     Endpoint("GET", "/workspaces", Door.PLATFORM, page),
     Endpoint("GET", "/workspaces/{workspace_id:str}", Door.PLATFORM, show),
     Endpoint("PUT", "/workspaces/{workspace_id:str}/status", Door.PLATFORM, set_status),
+    Endpoint("PUT", "/workspaces/{workspace_id:str}/ceiling", Door.PLATFORM, put_ceiling),
     Endpoint("POST", "/workspaces/{workspace_id:str}/members", Door.PLATFORM, invite),
     Endpoint("POST", "/workspaces/{workspace_id:str}/clock", Door.PLATFORM, move_clock),
     Endpoint("GET", "/audit-log", Door.PLATFORM, audit.page),

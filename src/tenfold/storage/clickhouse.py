@@ -40,6 +40,10 @@ class ClickHouse:
             with contextlib.suppress(Unavailable):
                 await self._call(_warm_up)
 
+    async def ping(self) -> None:
+        """Raises Unavailable when it does not answer."""
+        await self._call(lambda client: client.command("SELECT 1"))
+
     async def command(self, statement: str) -> None:
         await self._call(lambda client: client.command(statement))
 

@@ -12,6 +12,7 @@ from importlib.resources import files
 
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from tenfold.kit.errors import ConfigurationError
 
@@ -47,7 +48,12 @@ def pending(url: str) -> list[str]:
 
 
 def migrate_postgres(
-    url: str, passwords: Mapping[str, str | None], context_key: bytes, *, signed: bool = True
+    url: str,
+    passwords: Mapping[str, str | None],
+    context_key: bytes,
+    *,
+    signed: bool = True,
+    default_quotas: Mapping[str, int | None] | None = None,
 ) -> list[str]:
     """Create the roles, run what is pending, write the key that contexts are signed with; the names that ran.
 
@@ -66,6 +72,8 @@ def migrate_postgres(
             _run(connection, migration)
         _write_key(connection, context_key)
         _choose_context(connection, signed=signed)
+        defaults = Jsonb(dict(default_quotas or {}))
+        connection.execute("UPDATE tenancy.quota_defaults SET limits = %s WHERE limits <> %s", (defaults, defaults))
         connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
     return [migration.name for migration in todo]
 

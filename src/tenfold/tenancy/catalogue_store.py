@@ -14,7 +14,8 @@ _OURS: LiteralString = """
 """
 _LOCKED: LiteralString = (
     """
-    c.relkind IN ('r', 'p') AND c.oid::regclass::text NOT IN ('migrations', 'tenancy.signing_keys') AND
+    c.relkind IN ('r', 'p') AND c.oid::regclass::text NOT IN (
+      'migrations', 'tenancy.signing_keys', 'tenancy.quota_defaults') AND
 """
     + _OURS
 )
@@ -125,7 +126,8 @@ RULES: dict[str, LiteralString] = {
         SELECT p.oid::regprocedure::text AS subject, found.fault
         FROM pg_proc p CROSS JOIN LATERAL (SELECT CASE
           WHEN p.pronamespace <> 'tenancy'::regnamespace THEN 'runs with its owner''s rights outside tenancy'
-          WHEN p.proowner::regrole::text NOT IN ('tenfold_directory', 'tenfold_keeper', 'tenfold_auditor')
+          WHEN p.proowner::regrole::text NOT IN ('tenfold_directory', 'tenfold_keeper', 'tenfold_auditor',
+            'tenfold_accountant')
             THEN 'runs with the rights of ' || p.proowner::regrole::text
           WHEN NOT COALESCE(p.proconfig::text ~ 'search_path=', false) THEN 'has no search_path of its own'
           WHEN p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) g WHERE g.grantee = 0)
@@ -143,8 +145,8 @@ RULES: dict[str, LiteralString] = {
           WHEN EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid) THEN 'is a member of another role'
           WHEN EXISTS (SELECT FROM pg_class c WHERE c.relowner = r.oid) THEN 'owns a table'
         END AS fault) AS found
-        WHERE r.rolname IN ('tenfold_app', 'tenfold_service', 'tenfold_directory', 'tenfold_keeper', 'tenfold_auditor')
-          AND found.fault IS NOT NULL
+        WHERE r.rolname IN ('tenfold_app', 'tenfold_service', 'tenfold_directory', 'tenfold_keeper', 'tenfold_auditor',
+          'tenfold_accountant') AND found.fault IS NOT NULL
     """,
     "schema rights": """
         SELECT n.nspname::text AS subject, format('lets %s create objects',
@@ -161,8 +163,9 @@ RULES: dict[str, LiteralString] = {
     "changes are audited": """
         SELECT c.oid::regclass::text AS subject, 'its changes are not audited' AS fault
         FROM pg_class c WHERE c.relname IN (
-            'workspaces', 'write_keys', 'admin_keys', 'secrets', 'members', 'roles', 'access_settings',
-            'user_properties', 'segments', 'message_templates', 'subscription_groups', 'email_providers', 'journeys')
+            'workspaces', 'write_keys', 'admin_keys', 'secrets', 'members', 'roles', 'access_settings', 'quotas',
+            'quota_ceilings', 'user_properties', 'segments', 'message_templates', 'subscription_groups',
+            'email_providers', 'journeys')
           AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgenabled = 'O'
             AND t.tgfoid = 'tenancy.audit_change'::regproc AND t.tgtype & 29 = 29) AND """
     + _LOCKED,

@@ -8,9 +8,12 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+from psycopg import DatabaseError
+
 from tenfold.kit.errors import Forbidden
 from tenfold.storage.db import Db
 from tenfold.tenancy.context import IDENTITY, PLATFORM, SETTING, signed
+from tenfold.tenancy.refusals import exceeded
 from tenfold.tenancy.scope import SYSTEM, Actor, BatchScope, Scope, Stores
 
 
@@ -19,13 +22,17 @@ async def workspace(scope: Scope | BatchScope, *, snapshot: bool = False) -> Asy
     """A transaction that sees and writes the scope's workspaces only; commits at the end.
 
     With `snapshot` all its statements see the same moment.
-    Raises Forbidden for a scope of no workspace, Unavailable when the database is away.
+    Raises Forbidden for a scope of no workspace, Unavailable when the database is away, QuotaExceeded when something
+    made in it is one too many.
     """
     if not scope.claimed:
         raise Forbidden("a scope names at least one workspace")
     context = _context(scope.stores, scope.claimed, scope.actor, scope.request_id, scope.address)
-    async with scope.stores.app.transaction(SETTING, context, snapshot=snapshot) as db:
-        yield db
+    try:
+        async with scope.stores.app.transaction(SETTING, context, snapshot=snapshot) as db:
+            yield db
+    except DatabaseError as error:
+        raise exceeded(error) or error from error
 
 
 @asynccontextmanager

@@ -37,7 +37,7 @@ async def insert_member(db: Db, row: Row) -> Row | None:
         """
         INSERT INTO members (workspace_id, id, email, role, name, invited_by, expires_at, joined_at)
         VALUES (%(workspace_id)s, %(id)s, %(email)s, %(role)s, %(name)s, %(invited_by)s, %(expires_at)s, %(joined_at)s)
-        ON CONFLICT (workspace_id, email) DO NOTHING RETURNING *
+        ON CONFLICT DO NOTHING RETURNING *
         """,
         row,
     )
