@@ -19,8 +19,8 @@ def alice(server, mailbox):
     world = World(server, mailbox)
     owner = world.workspace()
     owner.identify("ann", plan="pro")
-    owner.settle()
     owner.ids = resource_ids(owner)
+    owner.settle()
     yield owner
     world.close()
 

@@ -22,8 +22,8 @@ def prepared(world: World) -> tuple[Owner, Loot, bytes]:
     alice.identify("ann", plan=mark, email=f"{mark}@x.test")
     alice.track("ann", mark)
     alice.segment(mark, {"type": "Trait", "path": mark, "operator": {"type": "Exists"}})
-    alice.settle()
     ids = list(resource_ids(alice).values())
+    alice.settle()
     return alice, Loot(charlie.id, charlie.admin_key, ids, alice.id, alice.admin_key, alice.write_key), mark.encode()
 
 

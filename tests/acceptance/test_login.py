@@ -283,6 +283,7 @@ def test_no_session_and_broken_sessions_are_refused_alike(town: World, office: S
 def test_charlie_walks_every_route_in_his_session(town: World, browser: Browser) -> None:
     alice = town.workspace()
     ids = resource_ids(alice)
+    alice.settle()
     before = everything_of(town, alice.id)
     walks: list[Any] = []
     for identity in (ids["segment"], str(uuid4())):

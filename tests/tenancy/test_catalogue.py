@@ -34,7 +34,7 @@ DAMAGES: list[tuple[str, LiteralString]] = [
     ("the service role reads no content", "GRANT SELECT (recipient) ON messages TO tenfold_service"),
     ("the service role reads no content", "GRANT UPDATE (due_at) ON jobs TO tenfold_service"),
     ("keys lead with the workspace", "CREATE INDEX broken ON segments (name)"),
-    ("keys lead with the workspace", "CREATE UNIQUE INDEX broken ON segments (lower(name), id)"),
+    ("keys lead with the workspace", "CREATE UNIQUE INDEX broken ON segments (id, workspace_id)"),
     ("every table has a workspace", "CREATE TABLE notes (id uuid PRIMARY KEY)"),
     ("every table has a workspace", "CREATE TABLE notes (workspace_id text NOT NULL PRIMARY KEY)"),
     ("foreign keys stay in their workspace", ("CREATE UNIQUE INDEX k ON write_keys (id) INCLUDE (hash);"

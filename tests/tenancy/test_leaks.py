@@ -103,7 +103,10 @@ async def hammer(shared: Stores, scopes: list[Scope], rounds: int) -> Counter[st
     async def borrow(number: int) -> None:
         dice = random.Random(number)
         for _ in range(rounds // 8):
-            await dice.choice(moves)(dice.choice(scopes), told)
+            try:
+                await dice.choice(moves)(dice.choice(scopes), told)
+            except Unavailable:  # one connection for eight, on a busy machine
+                told["busy"] += 1
 
     await asyncio.gather(*(borrow(number) for number in range(8)))
     return told
@@ -111,7 +114,8 @@ async def hammer(shared: Stores, scopes: list[Scope], rounds: int) -> Counter[st
 
 async def test_nothing_leaks_over_a_shared_connection(shared: Stores, world: World) -> None:
     told = await hammer(shared, await scopes_of(shared, world), 800)
-    assert set(told) == {"read", "failed", "cut off", "cancelled", "forgot"}
+    assert set(told) - {"busy"} == {"read", "failed", "cut off", "cancelled", "forgot"}
+    assert told["busy"] < 80
 
 
 @pytest.mark.slow
