@@ -29,8 +29,8 @@ class Finding:
     fault: str | None = None
 
 
-def examine(found: Installation, *, beside_server: bool) -> Iterator[Finding]:
-    """Every check in turn. A check that cannot be made is a fault."""
+def examine(found: Installation, *, beside_server: bool, quotas: bool = False) -> Iterator[Finding]:
+    """Every check in turn. A check that cannot be made is a fault. `quotas` recounts everything: minutes, maybe."""
     yield from _guarded("keys", lambda: _keys(found))
     yield from _guarded("disk", lambda: _disk(found))
     yield from _guarded("schema", lambda: _schema(found))
@@ -41,10 +41,16 @@ def examine(found: Installation, *, beside_server: bool) -> Iterator[Finding]:
         yield from _guarded(f"role {role}", lambda role=role: _role(found, role))
     yield from _guarded(_context_check(found), lambda: _context(found))
     yield from _guarded("pool mode", lambda: _pool(found))
+    if quotas:
+        yield from _guarded("quotas", lambda: _with_owner(found, _quotas))
     if beside_server and not found.settings.clickhouse_url:
         yield Finding("archive (in use by the running server)")
     else:
         yield from _guarded("archive", lambda: _archive(found))
+
+
+def _quotas(owner: psycopg.Connection[Any]) -> str | None:
+    return "; ".join(catalogue.quota_drift(owner)) or None
 
 
 def refuse_unsafe(found: Installation) -> None:

@@ -1,6 +1,8 @@
 """Quotas: exact at any concurrency, on every path that makes something; deletes make room."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -159,24 +161,24 @@ def test_a_limit_that_is_not_enforced_cannot_be_set(world: World) -> None:
 
 
 def test_the_counters_are_what_a_recount_finds(world: World) -> None:
-    """After everything the other tests of this run made and deleted."""
-    recount = """
-        SELECT u.workspace_id, u.resource, u.used, count(c.kind) FROM quota_usage u
-        LEFT JOIN workspaces family ON family.workspace_id = u.workspace_id OR family.parent_id = u.workspace_id
-        LEFT JOIN (
-          SELECT workspace_id, 'segments' AS kind FROM segments WHERE subscription_group_id IS NULL
-          UNION ALL SELECT workspace_id, 'journeys' FROM journeys
-          UNION ALL SELECT workspace_id, 'templates' FROM message_templates
-          UNION ALL SELECT workspace_id, 'members' FROM members
-        ) AS c ON c.workspace_id = family.workspace_id AND c.kind = u.resource
-        GROUP BY 1, 2, 3 HAVING u.used <> count(c.kind)
-    """
-    world.workspace().put("/segments", name="s", definition=EVERYONE)
+    """After everything that the tests of this run made and deleted; and a counter that is off is found."""
+    alice = world.workspace()
+    alice.put("/segments", name="s", definition=EVERYONE)
+
+    def doctor() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "tenfold", "doctor", "--quotas", "--data-dir", str(world.server.directory)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    sound = doctor()
+    assert sound.returncode == 0, sound.stdout
+    assert "ok     quotas" in sound.stdout
+    move = "UPDATE quota_usage SET used = used + %s WHERE workspace_id = %s AND resource = 'segments'"
     with psycopg.connect(world.server.database_url, user="tenfold_root", autocommit=True) as owner:
-        assert owner.execute(recount).fetchall() == []
-        total = owner.execute("SELECT count(*) FROM quota_usage").fetchone()
-    assert total is not None
-    assert total[0] > 0
+        owner.execute(move, (1, alice.id))
+        drifted = doctor()
+        owner.execute(move, (-1, alice.id))
+    assert drifted.returncode == 1
+    assert f"FAULT  quotas: workspace {alice.id} counts 2 segments and has 1" in drifted.stdout
 
 
 def test_the_app_role_cannot_move_a_counter(world: World) -> None:

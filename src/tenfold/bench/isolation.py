@@ -51,17 +51,19 @@ async def reads(stores: Stores, chosen: dict[str, UUID]) -> dict[str, float]:
     return found
 
 
-async def audit(stores: Stores, url: str) -> dict[str, float]:
-    """Writes a second of many writers in one workspace, with the log and without, in turn."""
+async def trigger_cost(stores: Stores, url: str, switch: store.Switch) -> float:
+    """Writes a second of many writers in one workspace without a trigger, divided by those with it, in turn."""
     found = await workspaces.find(stores, (await fill.workspaces(stores, 1))[0])
     scope = Scope(stores, found or platform_workspace(PLATFORM))
-    rates: dict[bool, list[float]] = {True: [], False: []}
+    ratios: list[float] = []
     for turn in range(_TURNS):
-        for audited in (True, False):
-            await asyncio.to_thread(_as_owner, url, store.AUDIT_ON if audited else store.AUDIT_OFF)
-            rates[audited].append(await _write_rate(scope, f"{turn} {audited}"))
-    ratios = [without / with_log for with_log, without in zip(rates[True], rates[False], strict=True)]
-    return {"with the log": statistics.median(rates[True]), "ratio": statistics.median(ratios)}
+        rates: dict[bool, float] = {}
+        for on in (True, False):
+            await asyncio.to_thread(_as_owner, url, switch.on if on else switch.off)
+            rates[on] = await _write_rate(scope, f"{turn} {on}")
+        ratios.append(rates[False] / rates[True])
+    await asyncio.to_thread(_as_owner, url, switch.on)
+    return statistics.median(ratios)
 
 
 def permission_check() -> float:

@@ -1,5 +1,6 @@
 """SQL that fills an installation for a benchmark, many workspaces at once."""
 
+from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -99,5 +100,15 @@ MAKE_OPEN_COPY: LiteralString = """
     VACUUM ANALYZE open_segments;
     VACUUM ANALYZE segments
 """
-AUDIT_OFF: LiteralString = "ALTER TABLE segments DISABLE TRIGGER audit"
-AUDIT_ON: LiteralString = "ALTER TABLE segments ENABLE TRIGGER audit"
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """How the owner turns a trigger of segments off and on."""
+
+    off: LiteralString
+    on: LiteralString
+
+
+AUDIT = Switch("ALTER TABLE segments DISABLE TRIGGER audit", "ALTER TABLE segments ENABLE TRIGGER audit")
+QUOTA = Switch("ALTER TABLE segments DISABLE TRIGGER quota_in", "ALTER TABLE segments ENABLE TRIGGER quota_in")

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import httpx
 
-from tenfold.bench import fill, folding, isolation, load, machine, probes
+from tenfold.bench import fill, folding, isolation, load, machine, probes, store
 from tenfold.kit import settings
 from tenfold.tenancy.audit import log
 from tenfold.tenancy.scope import Stores
@@ -130,8 +130,9 @@ def isolate(directory: Path, size: int, report: Report) -> None:
 
 async def _isolated(found: Installation, size: int, report: Report) -> None:
     async with stores(found, clickhouse_of(found.settings), name="bench", size=_WRITE_CONNECTIONS) as opened:
-        written = await isolation.audit(opened, found.database_url)
-        report.at_most("isolate", size, "writes with the log", round(written["ratio"], 3), "x without", 1.15)
+        for name, switch, most in (("log", store.AUDIT, 1.15), ("quota", store.QUOTA, 1.1)):
+            cost = await isolation.trigger_cost(opened, found.database_url, switch)
+            report.at_most("isolate", size, f"write with the {name}", round(cost, 3), "x without", most)
         chosen = await isolation.prepare(opened, found.database_url, size)
         for signed in (True, False):
             migrate(replace(found, settings=replace(found.settings, signed_context=signed)))

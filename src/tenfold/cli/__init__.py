@@ -83,12 +83,15 @@ def reset(
 
 
 @app.command("doctor")
-def doctor_command(data_dir: DataDir = DEFAULT_DIR) -> None:
+def doctor_command(
+    data_dir: DataDir = DEFAULT_DIR,
+    quotas: Annotated[bool, typer.Option("--quotas", help="Recount what quotas count, too.")] = False,  # noqa: FBT002
+) -> None:
     """Check an installation: keys, disk, schema, versions, isolation, roles, pooling. Exit 1 on any fault."""
     given = settings.load(data_dir)
     beside = in_use(given.data_dir)
     with visit(given) as found:
-        findings = list(doctor.examine(found, beside_server=beside))
+        findings = list(doctor.examine(found, beside_server=beside, quotas=quotas))
     for finding in findings:
         typer.echo(f"ok     {finding.check}" if finding.fault is None else f"FAULT  {finding.check}: {finding.fault}")
     raise typer.Exit(1 if any(finding.fault for finding in findings) else 0)

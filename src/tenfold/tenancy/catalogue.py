@@ -60,3 +60,9 @@ def context_survives(app: psycopg.Connection[Any], setting: str) -> bool:
         app.execute(store.SET_CONTEXT, (setting, "left behind"))
     row = app.execute(store.SETTING_NOW, (setting,)).fetchone()
     return row is not None and row[0] == "left behind"
+
+
+def quota_drift(owner: psycopg.Connection[Any]) -> list[str]:
+    """The quota counters that differ from a recount, each as a line; none in a sound installation."""
+    rows = owner.execute(store.QUOTA_DRIFT).fetchall()
+    return [f"workspace {row[0]} counts {row[2]} {row[1]} and has {row[3]}" for row in rows]

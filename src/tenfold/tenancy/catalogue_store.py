@@ -185,3 +185,22 @@ ROWS_WITHOUT_CONTEXT: LiteralString = "SELECT count(*) FROM workspaces"
 SET_CONTEXT: LiteralString = "SELECT set_config(%s, %s, true)"
 WORKSPACES_OF_CONTEXT: LiteralString = "SELECT tenancy.workspaces()"
 SETTING_NOW: LiteralString = "SELECT current_setting(%s, true)"
+
+# What every quota counter should say, by counting, beside what it says; only those that differ. One statement, so one
+# moment: it may run beside a busy server.
+QUOTA_DRIFT: LiteralString = """
+    WITH things AS (
+      SELECT workspace_id, 'segments' AS resource FROM segments WHERE subscription_group_id IS NULL
+      UNION ALL SELECT workspace_id, 'journeys' FROM journeys
+      UNION ALL SELECT workspace_id, 'templates' FROM message_templates
+      UNION ALL SELECT workspace_id, 'members' FROM members
+    ), recount AS (
+      SELECT holder AS workspace_id, resource, count(*) AS counted
+      FROM things JOIN workspaces w USING (workspace_id)
+      CROSS JOIN LATERAL unnest(ARRAY[w.workspace_id, w.parent_id]) AS holder
+      WHERE holder IS NOT NULL GROUP BY holder, resource
+    )
+    SELECT workspace_id, resource, COALESCE(u.used, 0), COALESCE(r.counted, 0)
+    FROM quota_usage u FULL JOIN recount r USING (workspace_id, resource)
+    WHERE COALESCE(u.used, 0) <> COALESCE(r.counted, 0) ORDER BY workspace_id, resource LIMIT 100
+"""
