@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -158,6 +159,37 @@ def test_a_limit_that_is_not_enforced_cannot_be_set(world: World) -> None:
     answer = alice.request("PUT", "/quotas", {"maxUsers": 10})
     assert (answer.status_code, answer.json()["message"]) == (400, "maxUsers cannot be limited yet")
     assert alice.request("PUT", "/quotas", {"maxUsers": None}).status_code == 200
+
+
+def test_requests_a_minute(world: World) -> None:
+    alice = world.workspace()
+    assert "ratelimit" not in alice.request("GET", "/segments").headers
+    alice.put("/quotas", maxRequestsPerMinute=5)
+    answers = [alice.request("GET", "/segments") for _ in range(7)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
+    assert answers[0].headers["ratelimit-policy"] == '"requests";q=5;w=60'
+    assert answers[0].headers["ratelimit"].startswith('"requests";r=4;t=')
+    refused = answers[-1]
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert 1 <= int(refused.headers["retry-after"]) <= 12
+    assert refused.headers["ratelimit"].startswith('"requests";r=0;t=')
+    told = refused.json()
+    assert (told["code"], told["type"]) == ("rate_limited", "urn:tenfold:problem:rate-limited")
+    assert (told["workspaceId"], told["limit"], told["resetsAt"] is not None) == (alice.id, 5, True)
+    event = {"messageId": "1", "userId": "u", "traits": {}}
+    assert alice.apps("/identify", event).status_code == 429, "clients that send events count, too"
+    assert alice.put("/quotas", maxRequestsPerMinute=None)["maxRequestsPerMinute"] is None
+    assert alice.apps("/identify", event).status_code == 204
+
+
+def test_children_share_their_parents_requests(world: World) -> None:
+    parent = world.workspace("parent", type="Parent")
+    children = [world.workspace("child", parentWorkspaceId=parent.id) for _ in range(2)]
+    parent.put("/quotas", maxRequestsPerMinute=6)
+    time.sleep(1.1)  # so long a workspace's limits may be remembered
+    statuses = [child.request("GET", "/segments").status_code for _ in range(5) for child in children]
+    assert statuses.count(200) == 6
+    assert children[0].request("GET", "/segments").json()["workspaceId"] == parent.id
 
 
 def test_the_counters_are_what_a_recount_finds(world: World) -> None:

@@ -1,6 +1,9 @@
 """Letting a request in: its credentials, its workspace, its permission; and a note of whoever reached too far."""
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +14,17 @@ from tenfold.http.auth import Crossing, Visit
 from tenfold.http.cookies import session_cookie
 from tenfold.http.endpoint import Call, Door, Endpoint, Reply
 from tenfold.http.permissions import ANYONE
-from tenfold.kit.errors import Forbidden, Invalid
+from tenfold.kit.clock import iso, monotonic, now
+from tenfold.kit.errors import Forbidden, Invalid, RateLimited
 from tenfold.tenancy.access import permissions, sessions
 from tenfold.tenancy.audit import log
 from tenfold.tenancy.audit.watch import Reach, Watch, named_ids
 from tenfold.tenancy.context import PLATFORM
+from tenfold.tenancy.quotas import rate
+from tenfold.tenancy.quotas.rate import Limiter
 from tenfold.tenancy.scope import Actor, Scope, Stores, platform_workspace
+
+_NEVER_LIMITED = ("/quotas",)  # or a limit of nothing could not be lifted
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,7 @@ class Site:
     tokens: auth.Tokens | None = None
     secure_cookies: bool = False
     trusted_proxies: frozenset[str] = frozenset()
+    limiter: Limiter = field(default_factory=Limiter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +63,8 @@ async def admit(site: Site, gate: Gate, call: Call) -> Call:
     if door is Door.PLATFORM:
         return await _platform(site, gate, call)
     if door is Door.WRITE_KEY:
-        return replace(
-            call, workspace_scope=await auth.write_key_scope(_visit(site, gate, call), gate.endpoint.refusal)
-        )
+        scope = await auth.write_key_scope(_visit(site, gate, call), gate.endpoint.refusal)
+        return replace(call, workspace_scope=scope, rate_headers=_let_in(site, scope))
     try:
         scope, renewed = await _member(site, gate, call)
     except Crossing as crossing:
@@ -65,15 +73,41 @@ async def admit(site: Site, gate: Gate, call: Call) -> Call:
         site.watch.note(Reach(crossing.actor, call.request_id, call.address, _named(gate), crossing.home, ids))
         raise crossing.refusal from None
     _note(site, gate, call, scope)
+    told = dict[str, str]() if gate.endpoint.path in _NEVER_LIMITED else _let_in(site, scope)
     await _permit(gate, scope)
-    return replace(call, workspace_scope=scope, renewed_cookie=renewed)
+    return replace(call, workspace_scope=scope, renewed_cookie=renewed, rate_headers=told)
 
 
 def finished(call: Call, reply: Reply) -> Reply:
-    """The reply with the session's new token, if it has one."""
-    if call.renewed_cookie is None:
-        return reply
-    return replace(reply, headers={**reply.headers, "Set-Cookie": call.renewed_cookie})
+    """The reply with the session's new token, if it has one, and with what is left of the workspace's requests."""
+    renewed = {} if call.renewed_cookie is None else {"Set-Cookie": call.renewed_cookie}
+    return replace(reply, headers={**reply.headers, **call.rate_headers, **renewed})
+
+
+def _let_in(site: Site, scope: Scope) -> Mapping[str, str]:
+    """What the answer tells of the workspace's limit of requests, if it has one.
+
+    Raises RateLimited when this request is one too many.
+    """
+    limits = rate.limits_of(scope.workspace)
+    verdict = site.limiter.take(limits, monotonic()) if limits else None
+    if verdict is None:
+        return {}
+    told = rate.headers(verdict)
+    if verdict.wait is None:
+        return told
+    limit, wait = verdict.limit.limit, max(1, math.ceil(verdict.wait))
+    raise RateLimited(
+        f"too many requests: {limit} a minute are allowed; try again in {wait} s",
+        workspaceId=str(verdict.limit.workspace_id),
+        resource="requestsPerMinute",
+        limit=limit,
+        used=limit,
+        requested=1,
+        resetsAt=iso(now() + timedelta(seconds=wait)),
+        retryAfter=wait,
+        headers=told,
+    )
 
 
 async def _member(site: Site, gate: Gate, call: Call) -> tuple[Scope, str | None]:

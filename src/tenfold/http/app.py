@@ -35,7 +35,7 @@ _CORS = {
     b"access-control-allow-origin": b"*",
     b"access-control-allow-methods": b"GET, HEAD, PUT, PATCH, POST, DELETE",
     b"access-control-allow-headers": b"Authorization, Content-Type, df-workspace-id, workspace-id, *",
-    b"access-control-expose-headers": b"Content-Disposition, X-Request-Id, Retry-After",
+    b"access-control-expose-headers": b"Content-Disposition, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy",
 }
 _PATIENCE = 8
 _LONGEST_ADDRESS = 64

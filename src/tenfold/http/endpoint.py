@@ -34,6 +34,7 @@ class Call:
     address: str = ""
     workspace_scope: Scope | None = None
     renewed_cookie: str | None = None
+    rate_headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def scope(self) -> Scope:

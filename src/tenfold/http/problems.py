@@ -67,6 +67,7 @@ def _body(error: AppError) -> Any:
 
 
 def _problem(error: AppError) -> Reply:
+    told = {name: value for name, value in error.data.items() if name not in ("headers", "retryAfter")}
     body = {
         "type": f"urn:tenfold:problem:{error.code.replace('_', '-')}",
         "title": error.title or HTTPStatus(error.status).phrase,
@@ -74,8 +75,8 @@ def _problem(error: AppError) -> Reply:
         "code": error.code,
         "message": error.message,
         "detail": error.message,
-        **error.data,
+        **told,
     }
     wait = error.data.get("retryAfter", 1 if isinstance(error, Unavailable) else None)
-    headers = {} if wait is None else {"Retry-After": str(wait)}
+    headers = {**error.data.get("headers", {}), **({} if wait is None else {"Retry-After": str(wait)})}
     return Reply(error.status, body, headers, "application/problem+json")

@@ -28,7 +28,10 @@ class Stores:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A row of the directory. `test_now` is set for workspaces that live in their own time."""
+    """A row of the directory. `test_now` is set for workspaces that live in their own time.
+
+    The requests a minute that it and its parent may make are known where requests come in; None: any number.
+    """
 
     workspace_id: UUID
     root_id: UUID
@@ -42,6 +45,8 @@ class Workspace:
     definitions_version: int
     created_at: datetime
     updated_at: datetime
+    own_requests: int | None = None
+    parents_requests: int | None = None
 
     @property
     def active(self) -> bool:

@@ -6,7 +6,7 @@ from tenfold.storage.db import Db, Row
 
 
 async def find_workspace(db: Db, workspace_id: UUID) -> Row | None:
-    return await db.one("SELECT * FROM tenancy.find_workspace(%(id)s)", {"id": workspace_id})
+    return await db.one("SELECT * FROM tenancy.open_workspace(%(id)s)", {"id": workspace_id})
 
 
 async def first_workspace(db: Db) -> Row | None:

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from tenfold.kit.errors import Forbidden, Invalid
 
-# What is limited, and by which field. The other fields of the contract are refused until they are enforced.
+# What is counted, and by which field it is limited. Requests are limited as well; the other fields of the contract are
+# refused until they are enforced.
 COUNTED: Final = {
     "segments": "maxSegments",
     "journeys": "maxJourneys",
@@ -16,6 +17,8 @@ FIELDS: Final = (
     "maxUsers", "maxSegments", "maxJourneys", "maxTemplates", "maxStorageBytes", "maxMessagesPerMonth", "maxMembers",
     "maxBroadcasts", "maxEventsPerMonth", "maxRequestsPerMinute",
 )  # fmt: skip
+REQUESTS: Final = "maxRequestsPerMinute"
+_ENFORCED: Final = {*COUNTED.values(), REQUESTS}
 _MOST: Final = 2**53  # what JSON numbers carry exactly
 Limits = dict[str, int | None]
 
@@ -32,7 +35,7 @@ def read_limits(given: Mapping[str, Any]) -> Limits:
         value = given[field]
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST):
             raise Invalid(f"{field} must be a whole number of 0 or more, or null for no limit")
-        if value is not None and field not in COUNTED.values():
+        if value is not None and field not in _ENFORCED:
             raise Invalid(f"{field} cannot be limited yet")
         limits[field] = value
     return limits

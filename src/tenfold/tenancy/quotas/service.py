@@ -1,9 +1,9 @@
-"""Reading and setting quotas."""
+"""Reading and setting quotas. A limit of requests holds at once here, and within a second in other processes."""
 
 from typing import Any
 
 from tenfold.kit.clock import iso
-from tenfold.tenancy import door
+from tenfold.tenancy import door, workspaces
 from tenfold.tenancy.quotas import store
 from tenfold.tenancy.quotas.model import COUNTED, FIELDS, Limits, check_ceiling, effective
 from tenfold.tenancy.scope import Scope
@@ -33,6 +33,7 @@ async def put(scope: Scope, wanted: Limits) -> dict[str, Any]:
         row = await store.read(db, scope.workspace_id) or {}
         check_ceiling(wanted, row.get("ceiling") or {})
         await store.put(db, scope.workspace_id, dict(wanted))
+    workspaces.forget(scope.stores, scope.workspace_id)
     return (await show(scope))["quota"]
 
 
@@ -40,12 +41,14 @@ async def reset(scope: Scope) -> None:
     """Back to the defaults."""
     async with door.workspace(scope) as db:
         await store.delete(db, scope.workspace_id)
+    workspaces.forget(scope.stores, scope.workspace_id)
 
 
 async def put_ceiling(scope: Scope, wanted: Limits) -> dict[str, Any]:
     """Set what the platform allows at most."""
     async with door.workspace(scope) as db:
         await store.put_ceiling(db, scope.workspace_id, dict(wanted))
+    workspaces.forget(scope.stores, scope.workspace_id)
     return (await show(scope))["ceiling"]
 
 

@@ -1,0 +1,89 @@
+"""Requests per minute, by GCRA (ITU-T I.371): one number per workspace, the time at which it would be empty again.
+
+A workspace that was quiet may send a minute's worth at once; after that its requests are let in evenly. The state is
+this process' own: each of several API processes lets in as much.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from tenfold.tenancy.scope import Workspace
+
+_WINDOW = 60.0
+_KEPT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimit:
+    """So many requests a minute of a workspace, its children's among them."""
+
+    workspace_id: UUID
+    limit: int
+
+
+def limits_of(workspace: Workspace) -> list[RequestLimit]:
+    """The limits that a request to a workspace counts against: its own and its parent's."""
+    held = ((workspace.workspace_id, workspace.own_requests), (workspace.parent_id, workspace.parents_requests))
+    return [RequestLimit(holder, limit) for holder, limit in held if holder is not None and limit is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a limit says of a request: `remaining` may follow at once, `reset` seconds until all may again.
+
+    `wait` seconds until one more is let in; None: this one is.
+    """
+
+    limit: RequestLimit
+    remaining: int
+    reset: float
+    wait: float | None = None
+
+
+def decide(limit: RequestLimit, empty_at: float, now: float) -> tuple[Verdict, float]:
+    """The verdict on one request, and when the workspace would be empty again after it."""
+    if limit.limit == 0:
+        return Verdict(limit, 0, _WINDOW, wait=_WINDOW), empty_at
+    each = _WINDOW / limit.limit
+    then = max(empty_at, now) + each
+    over = then - now - _WINDOW
+    if over > each * 1e-6:  # the sum of many steps is off by a little
+        return Verdict(limit, 0, empty_at - now, wait=over), empty_at
+    return Verdict(limit, int((_WINDOW - (then - now)) / each + 1e-6), then - now), then
+
+
+class Limiter:
+    """The requests of all workspaces that have a limit."""
+
+    def __init__(self) -> None:
+        self._empty_at: dict[UUID, float] = {}
+
+    def take(self, limits: Iterable[RequestLimit], now: float) -> Verdict | None:
+        """Let one request in under all its limits, or under none. The strictest verdict; None without limits."""
+        found: list[Verdict] = []
+        after: dict[UUID, float] = {}
+        for limit in limits:
+            verdict, after[limit.workspace_id] = decide(limit, self._empty_at.get(limit.workspace_id, 0.0), now)
+            found.append(verdict)
+        if not found:
+            return None
+        refused = [verdict for verdict in found if verdict.wait is not None]
+        if refused:
+            return max(refused, key=lambda verdict: verdict.wait or 0)
+        self._keep(after, now)
+        return min(found, key=lambda verdict: verdict.remaining)
+
+    def _keep(self, after: dict[UUID, float], now: float) -> None:
+        if len(self._empty_at) > _KEPT:
+            self._empty_at = {key: moment for key, moment in self._empty_at.items() if moment > now}
+        self._empty_at.update(after)
+
+
+def headers(verdict: Verdict) -> dict[str, str]:
+    """`RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11)."""
+    seconds = max(0, round(verdict.wait if verdict.wait is not None else verdict.reset))
+    return {
+        "RateLimit-Policy": f'"requests";q={verdict.limit.limit};w={int(_WINDOW)}',
+        "RateLimit": f'"requests";r={verdict.remaining};t={seconds}',
+    }
