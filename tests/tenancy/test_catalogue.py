@@ -77,5 +77,16 @@ def test_what_breaks_a_rule_is_found(owner: psycopg.Connection[Any], rule: str, 
         assert rule in {fault.rule for fault in faults(owner)}
 
 
+def test_what_the_processes_cannot_reach_is_nobodys_fault(owner: psycopg.Connection[Any]) -> None:
+    """A database may hold another schema, as managed ones do."""
+    with owner.transaction(force_rollback=True):
+        owner.execute("CREATE SCHEMA other; CREATE TABLE other.notes (id int)")
+        owner.execute("CREATE FUNCTION other.f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'")
+        assert faults(owner) == []
+        owner.execute("GRANT USAGE ON SCHEMA other TO tenfold_app")
+        assert {fault.rule for fault in faults(owner)} == {"row security", "schemas", "one policy for the app role",
+            "functions with other rights"}  # fmt: skip
+
+
 def test_every_rule_has_a_damage_that_it_finds() -> None:
     assert {rule for rule, _ in DAMAGES} == set(RULES)

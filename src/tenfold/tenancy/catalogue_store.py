@@ -9,8 +9,10 @@ from typing import LiteralString
 TENANT_CONTEXT: LiteralString = "(workspace_id = ANY (( SELECT tenancy.workspaces() AS workspaces)::uuid[]))"
 IDENTITY_CONTEXT: LiteralString = "(tenancy.identity() = ANY (( SELECT tenancy.workspaces() AS workspaces)::uuid[]))"
 
+# Schemas of ours, and any other that the app role may enter: a database may hold other things as well.
 _OURS: LiteralString = """
-    c.relnamespace IN (SELECT n.oid FROM pg_namespace n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
+    c.relnamespace IN (SELECT n.oid FROM pg_namespace n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND (n.nspname IN ('public', 'tenancy', 'identity') OR has_schema_privilege('tenfold_app', n.oid, 'USAGE')))
 """
 _LOCKED: LiteralString = (
     """
@@ -133,8 +135,10 @@ RULES: dict[str, LiteralString] = {
           WHEN p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) g WHERE g.grantee = 0)
             THEN 'may be called by everybody'
         END AS fault) AS found
-        WHERE p.prosecdef AND found.fault IS NOT NULL
-          AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+        WHERE p.prosecdef AND found.fault IS NOT NULL AND p.pronamespace IN (
+          SELECT n.oid FROM pg_namespace n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+            AND (n.nspname IN ('tenancy', 'identity') OR (has_schema_privilege('tenfold_app', n.oid, 'USAGE')
+              AND has_function_privilege('tenfold_app', p.oid, 'EXECUTE'))))
     """,
     "roles": """
         SELECT r.rolname::text AS subject, found.fault
