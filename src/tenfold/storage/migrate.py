@@ -6,7 +6,7 @@ Every file runs in one transaction with lock and statement timeouts. A file whos
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -68,10 +68,12 @@ def migrate_postgres(
             "name text PRIMARY KEY, checksum text NOT NULL, ran_at timestamptz NOT NULL DEFAULT now())"
         )
         todo = _checked(known("postgres"), _done(connection))
+        _join(connection, passwords)
         for migration in todo:
             _run(connection, migration)
         _write_key(connection, context_key)
         _choose_context(connection, signed=signed)
+        _join(connection, passwords, leave=True)
         defaults = Jsonb(dict(default_quotas or {}))
         connection.execute("UPDATE tenancy.quota_defaults SET limits = %s WHERE limits <> %s", (defaults, defaults))
         connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
@@ -107,14 +109,18 @@ def _checked(migrations: list[Migration], done: dict[str, str]) -> list[Migratio
 def _roles(connection: psycopg.Connection, passwords: Mapping[str, str | None]) -> None:
     """Roles belong to the server, not to a database. Without a password a role cannot log in."""
     for role, password in passwords.items():
-        exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
-        verb = sql.SQL("ALTER" if exists else "CREATE")
+        name = sql.Identifier(role)
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
+            connection.execute(sql.SQL("CREATE ROLE {}").format(name))
         login = sql.SQL("NOLOGIN") if password is None else sql.SQL("LOGIN PASSWORD {}").format(sql.Literal(password))
-        connection.execute(
-            sql.SQL("{} ROLE {} NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE {}").format(
-                verb, sql.Identifier(role), login
-            )
-        )
+        connection.execute(sql.SQL("ALTER ROLE {} NOCREATEROLE {}").format(name, login))
+
+
+def _join(connection: psycopg.Connection, roles: Iterable[str], *, leave: bool = False) -> None:
+    """Belong to the roles while migrations give functions away to them: an owner that is no superuser has to."""
+    verb = sql.SQL("REVOKE {} FROM CURRENT_USER" if leave else "GRANT {} TO CURRENT_USER")
+    for role in roles:
+        connection.execute(verb.format(sql.Identifier(role)))
 
 
 def _write_key(connection: psycopg.Connection, key: bytes) -> None:

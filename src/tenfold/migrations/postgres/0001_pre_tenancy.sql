@@ -125,6 +125,7 @@ AS $$ SELECT k.workspace_id, k.id FROM public.admin_keys k WHERE k.hash = wanted
 DO $$
 DECLARE lookup regprocedure;
 BEGIN
+  GRANT CREATE ON SCHEMA tenancy TO tenfold_directory;
   FOR lookup IN SELECT p.oid::regprocedure FROM pg_proc p
     WHERE p.pronamespace = 'tenancy'::regnamespace AND p.prosecdef
   LOOP
@@ -132,5 +133,6 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO tenfold_app', lookup);
     EXECUTE format('ALTER FUNCTION %s OWNER TO tenfold_directory', lookup);
   END LOOP;
+  REVOKE CREATE ON SCHEMA tenancy FROM tenfold_directory;
 END $$;
 GRANT EXECUTE ON FUNCTION tenancy.workspaces() TO tenfold_app, tenfold_service;
