@@ -24,6 +24,7 @@ from tenfold.worker import run_worker
 
 _log = get("server")
 _WATCH_SECONDS = 1.0
+_LAST_LOOK_SECONDS = 5.0
 _SWITCH_SECONDS = 0.0005  # the API must not wait long for the worker to let go of the interpreter
 _API_CONNECTIONS, _WORKER_CONNECTIONS = 12, 12
 
@@ -113,7 +114,7 @@ async def _api(
         server.main_loop_interrupt.set()
         await serving
         accepting.cancel()
-        await watch.settled()
+        await watch.settled(_LAST_LOOK_SECONDS)
         watching.cancel()
 
 

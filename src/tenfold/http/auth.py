@@ -211,5 +211,5 @@ async def _target(visit: Visit, owner: Workspace, external_id: str | None) -> Wo
         return await workspaces.by_external_id(visit.stores, owner.workspace_id, external_id)
     if requested is None or requested == owner.workspace_id:
         return owner
-    child = await workspaces.find(visit.stores, requested)
+    child = await workspaces.find_now(visit.stores, requested)
     return child if child and child.parent_id == owner.workspace_id else None

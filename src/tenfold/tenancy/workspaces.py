@@ -46,21 +46,27 @@ async def find(stores: Stores, workspace_id: UUID) -> Workspace | None:
     known = stores.directory_cache.get(workspace_id)
     if known is not None and known[0] > monotonic():
         return known[1]
+    found = await find_now(stores, workspace_id)
+    return found and _remember(stores, found)
+
+
+async def find_now(stores: Stores, workspace_id: UUID) -> Workspace | None:
+    """A workspace by id, looked up whether it is remembered or not: what a stranger asks takes the same time always."""
     async with door.directory(stores) as db:
         row = await store.find_workspace(db, workspace_id)
-    return _remember(stores, row) if row else None
+    return Workspace(**row) if row else None
 
 
 async def first(stores: Stores) -> Workspace | None:
     async with door.directory(stores) as db:
         row = await store.first_workspace(db)
-    return Workspace(**row) if row else None
+    return await find(stores, row["workspace_id"]) if row else None
 
 
 async def by_external_id(stores: Stores, parent_id: UUID | None, external_id: str) -> Workspace | None:
     async with door.platform(stores) as db:
         row = await store.find_external_id(db, parent_id, external_id)
-    return Workspace(**row) if row else None
+    return await find(stores, row["workspace_id"]) if row else None
 
 
 async def page(
@@ -193,8 +199,7 @@ def _open(scope: Scope, row: Row) -> str:
     return keys.unseal(scope.stores.secret, scope.workspace_id, "write-key", bytes(row["sealed"])).decode()
 
 
-def _remember(stores: Stores, row: Row) -> Workspace:
-    found = Workspace(**row)
+def _remember(stores: Stores, found: Workspace) -> Workspace:
     if len(stores.directory_cache) >= _REMEMBER_AT_MOST:
         stores.directory_cache.clear()
     stores.directory_cache[found.workspace_id] = (monotonic() + _REMEMBER_SECONDS, found)

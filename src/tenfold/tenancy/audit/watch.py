@@ -6,12 +6,12 @@ workspace that was reached for.
 """
 
 import asyncio
+import contextlib
 import re
 from collections import deque
 from dataclasses import dataclass
 from uuid import UUID
 
-from tenfold.kit.errors import AppError
 from tenfold.kit.logs import get
 from tenfold.storage.db import Row
 from tenfold.tenancy import door, workspaces
@@ -63,9 +63,10 @@ class Watch:
             self._idle.clear()
             self._more.set()
 
-    async def settled(self) -> None:
-        """Wait until everything noted so far has been looked at."""
-        await self._idle.wait()
+    async def settled(self, seconds: float) -> None:
+        """Wait until everything noted so far has been looked at, so long at most."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), seconds)
 
     async def run(self) -> None:
         while True:
@@ -73,8 +74,8 @@ class Watch:
             batch = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
             try:
                 await self._settle(batch)
-            except AppError as error:
-                _log.warning("crossings could not be looked up", error=error.message)
+            except Exception as error:  # noqa: BLE001 - the watch outlives any fault of one look
+                _log.error("crossings could not be looked up", requests=len(batch), error=str(error))
             if not self._waiting:
                 self._idle.set()
                 self._more.clear()
