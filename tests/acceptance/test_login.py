@@ -122,6 +122,17 @@ def test_people_of_a_domain_join_as_what_the_workspace_chose(town: World, browse
     third.close()
 
 
+def test_a_full_workspace_keeps_nobody_from_signing_in(town: World, browser: Browser) -> None:
+    domain = f"{uuid4().hex[:8]}.test"
+    full, other = town.workspace(domain=domain), town.workspace("other")
+    full.put("/quotas", maxMembers=0)
+    invite(other, f"bob@{domain}", "Viewer")
+    assert browser.sign_in(f"bob@{domain}").status_code == 302
+    assert browser.get("/session").json()["workspace"]["id"] == other.id
+    refused = full.get("/audit-log", action="member.refused")["events"]
+    assert [entry["changes"]["reason"] for entry in refused] == ["members quota exceeded: 0 of 0 used"]
+
+
 def test_a_role_that_is_taken_away_is_gone_at_once(town: World, browser: Browser) -> None:
     alice, bob = town.workspace(), address()
     invite(alice, bob, "Admin")
@@ -328,7 +339,7 @@ def test_a_bad_setting_stops_the_start(tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    environment = {"AUTH_MODE": "single-tenant", "PASSWORD": "correct horse"}
+    environment = {"AUTH_MODE": "single-tenant", "PASSWORD": "correct horse", "TENFOLD_TRUSTED_PROXIES": "127.0.0.1"}
     running = Server(tmp_path_factory.mktemp("shop"), environment=environment)
     running.start()
     yield running
@@ -352,6 +363,18 @@ def test_the_password_opens_the_first_workspace(shop: Server, mailbox: Mailbox) 
     assert browser.get("/segments", workspaceId=alice.id).status_code == 401
     browser.close()
     world.close()
+
+
+def test_a_trusted_proxy_says_whose_request_it_is(shop: Server, world: World, mailbox: Mailbox) -> None:
+    behind = World(shop, mailbox)
+    for town_of, told in ((behind, "203.0.113.7"), (world, "127.0.0.1")):
+        alice = town_of.workspace()
+        headers = {"authorization": f"Bearer {alice.admin_key}", "x-forwarded-for": "198.51.100.1, 203.0.113.7"}
+        body = {"workspaceId": alice.id, "name": "g", "type": "OptIn", "channel": "Email"}
+        assert town_of.http.put("/api/admin/subscription-groups", json=body, headers=headers).status_code == 200
+        entry = alice.get("/audit-log", action="subscription-group.created")["events"][0]
+        assert entry["ip"] == told
+    behind.close()
 
 
 def test_a_password_cannot_be_guessed(shop: Server) -> None:

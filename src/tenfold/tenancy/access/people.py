@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from tenfold.kit.errors import Forbidden
+from tenfold.kit.errors import Forbidden, QuotaExceeded
 from tenfold.storage.db import Row
 from tenfold.tenancy import door, workspaces
 from tenfold.tenancy.access import identity_store as store
 from tenfold.tenancy.access import members, permissions
 from tenfold.tenancy.access.sessions import Person
+from tenfold.tenancy.audit import log
 from tenfold.tenancy.scope import Actor, Scope, Stores
 
 _PAGE = 100
@@ -94,7 +95,16 @@ async def _join(stores: Stores, person: Person) -> None:
         found = await store.find_domain(db, person.email.rpartition("@")[2])
     for place in found:
         if scope := await _scope(stores, person, place["workspace_id"]):
-            await members.take_in(scope, person.email, person.name, place["role"])
+            await _take_in(scope, person, place["role"])
+
+
+async def _take_in(scope: Scope, person: Person, role: str) -> None:
+    """Join a workspace of one's domain; one that is full keeps nobody from signing in."""
+    try:
+        await members.take_in(scope, person.email, person.name, role)
+    except QuotaExceeded as error:
+        target = ("member", str(person.id))
+        await log.record(scope, "member.refused", target, allowed=False, changes={"reason": error.message})
 
 
 async def _scope(stores: Stores, person: Person, workspace_id: UUID) -> Scope | None:
