@@ -43,7 +43,7 @@ DAMAGES: list[tuple[str, LiteralString]] = [
     ("views", "CREATE MATERIALIZED VIEW everything AS SELECT * FROM segments"),
     ("functions with other rights", ("CREATE FUNCTION tenancy.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER"
      " AS 'SELECT count(*) FROM segments'")),
-    ("functions with other rights", "ALTER FUNCTION tenancy.find_workspace(uuid) RESET search_path"),
+    ("functions with other rights", "ALTER FUNCTION tenancy.open_workspace(uuid) RESET search_path"),
     ("functions with other rights", "GRANT EXECUTE ON FUNCTION tenancy.owners_of(uuid[]) TO PUBLIC"),
     ("roles", "ALTER ROLE tenfold_app BYPASSRLS"),
     ("roles", "ALTER ROLE tenfold_keeper LOGIN"),

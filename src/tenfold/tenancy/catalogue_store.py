@@ -25,7 +25,7 @@ _LOCKED: LiteralString = (
 # Found by their own key before a workspace is known, or by when they are due across workspaces.
 _INDEXES_NOT_LED_BY_WORKSPACE: LiteralString = """(
     'write_keys_lookup', 'admin_keys_lookup', 'workspaces_external_id', 'workspaces_parent_id_name_key',
-    'workspaces_domain', 'workspaces_parent', 'members_email', 'inbox_lanes', 'archive_queue_order',
+    'workspaces_age', 'workspaces_domain', 'workspaces_parent', 'members_email', 'inbox_lanes', 'archive_queue_order',
     'archive_queue_blocks', 'profiles_wake', 'jobs_due', 'messages_due', 'messages_sending', 'runs_due',
     'audit_pending_order', 'segments_id', 'user_properties_id', 'journeys_id', 'message_templates_id',
     'subscription_groups_id', 'admin_keys_id', 'secrets_lookup')

@@ -92,10 +92,6 @@ CREATE POLICY directory ON write_keys FOR SELECT TO tenfold_directory USING (tru
 CREATE POLICY directory ON admin_keys FOR SELECT TO tenfold_directory USING (true);
 GRANT SELECT ON workspaces, write_keys, admin_keys TO tenfold_directory;
 
-CREATE FUNCTION tenancy.find_workspace(wanted uuid) RETURNS SETOF workspaces
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-AS $$ SELECT w.* FROM public.workspaces w WHERE w.workspace_id = wanted $$;
-
 CREATE FUNCTION tenancy.first_workspace() RETURNS SETOF workspaces
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$ SELECT w.* FROM public.workspaces w ORDER BY w.created_at, w.workspace_id LIMIT 1 $$;
@@ -117,10 +113,6 @@ $$;
 CREATE FUNCTION tenancy.find_write_key(wanted uuid) RETURNS TABLE (workspace_id uuid, hash bytea)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$ SELECT k.workspace_id, k.hash FROM public.write_keys k WHERE k.id = wanted $$;
-
-CREATE FUNCTION tenancy.find_admin_key(wanted bytea) RETURNS TABLE (workspace_id uuid, id uuid)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-AS $$ SELECT k.workspace_id, k.id FROM public.admin_keys k WHERE k.hash = wanted $$;
 
 DO $$
 DECLARE lookup regprocedure;

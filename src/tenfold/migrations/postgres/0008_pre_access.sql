@@ -105,6 +105,7 @@ GRANT UPDATE (last_used_at) ON admin_keys TO tenfold_app;
 
 ALTER TABLE secrets ADD COLUMN id uuid NOT NULL DEFAULT gen_random_uuid();
 CREATE UNIQUE INDEX secrets_id ON secrets (workspace_id, id);
+CREATE INDEX workspaces_age ON workspaces (created_at, workspace_id);
 CREATE INDEX workspaces_domain ON workspaces (domain) WHERE domain IS NOT NULL;
 CREATE INDEX workspaces_parent ON workspaces (parent_id, workspace_id) WHERE parent_id IS NOT NULL;
 
