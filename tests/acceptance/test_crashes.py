@@ -77,6 +77,7 @@ def test_a_restart_gets_past_what_a_killed_server_left_behind(doomed: Server) ->
         time.sleep(1 + pause)
         doomed.kill()
         doomed.start()
+        assert httpx.get(f"{doomed.url}/api").status_code == 200
 
 
 @pytest.mark.slow

@@ -53,11 +53,6 @@ def test_each_reach_is_told_to_alice(alice: Owner, world: World, kind: str) -> N
     assert {entry["target"]["type"] for entry in found} == {kind}
 
 
-def test_most_samples_get_past_the_schema() -> None:
-    """What the walk calls are real requests: they are not all turned away before an id is looked at."""
-    assert len(ADMIN_ROUTES) >= 45
-
-
 def test_the_walk_reaches_the_handlers(world: World) -> None:
     charlie = world.workspace("charlie")
     answers = walk(world.http, bearer(charlie), ADMIN_ROUTES, own=charlie.id, identity=str(uuid4()))

@@ -213,6 +213,17 @@ def test_the_counters_are_what_a_recount_finds(world: World) -> None:
     assert f"FAULT  quotas: workspace {alice.id} counts 2 segments and has 1" in drifted.stdout
 
 
+def test_a_ceiling_cannot_be_lifted_from_within(world: World) -> None:
+    """Not even by SQL that runs in the workspace's own context."""
+    alice = world.workspace()
+    world.platform("PUT", f"/workspaces/{alice.id}/ceiling", {"maxSegments": 2})
+    with psycopg.connect(world.server.database_url, user="tenfold_app") as app:
+        app.execute("SELECT set_config('app.current_workspace_id', %s, true)", (world.server.context(alice.id),))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="only the platform"):
+            app.execute("UPDATE quota_ceilings SET limits = '{}'")
+    assert alice.get("/quotas")["ceiling"]["maxSegments"] == 2
+
+
 def test_the_app_role_cannot_move_a_counter(world: World) -> None:
     alice = world.workspace()
     with psycopg.connect(world.server.database_url, user="tenfold_app", autocommit=True) as app:

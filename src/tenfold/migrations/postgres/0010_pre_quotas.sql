@@ -22,6 +22,18 @@ CREATE TABLE quota_ceilings (
 SELECT tenancy.protect('quota_ceilings', 'SELECT', 'INSERT', 'UPDATE');
 SELECT tenancy.audit('quota_ceilings', 'quota-ceiling', '', '');
 
+-- A ceiling is the platform's to set, whatever SQL runs in a workspace's context: the signed actor says who it is.
+CREATE FUNCTION tenancy.only_platform() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+  IF split_part(tenancy.context(), '|', 2) IS DISTINCT FROM 'platform' THEN
+    RAISE insufficient_privilege USING MESSAGE = 'only the platform sets ceilings';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER only_platform BEFORE INSERT OR UPDATE ON quota_ceilings FOR EACH ROW
+  EXECUTE FUNCTION tenancy.only_platform();
+
 CREATE TABLE quota_usage (
   workspace_id uuid NOT NULL,
   resource text COLLATE "C" NOT NULL,
