@@ -105,16 +105,17 @@ END $$;
 SELECT tenancy.run_as('tenfold_accountant', 'move_quota', 'count_row');
 REVOKE EXECUTE ON FUNCTION tenancy.move_quota FROM tenfold_app;
 
+-- Counted at commit, so that a counter's lock is held no longer than the commit itself.
 -- Segments that belong to a subscription group come and go with it, and do not count.
-CREATE TRIGGER quota_in AFTER INSERT ON segments FOR EACH ROW WHEN (NEW.subscription_group_id IS NULL)
-  EXECUTE FUNCTION tenancy.count_row('segments', 'maxSegments');
-CREATE TRIGGER quota_out AFTER DELETE ON segments FOR EACH ROW WHEN (OLD.subscription_group_id IS NULL)
-  EXECUTE FUNCTION tenancy.count_row('segments', 'maxSegments');
-CREATE TRIGGER quota AFTER INSERT OR DELETE ON journeys FOR EACH ROW
+CREATE CONSTRAINT TRIGGER quota_in AFTER INSERT ON segments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+  WHEN (NEW.subscription_group_id IS NULL) EXECUTE FUNCTION tenancy.count_row('segments', 'maxSegments');
+CREATE CONSTRAINT TRIGGER quota_out AFTER DELETE ON segments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+  WHEN (OLD.subscription_group_id IS NULL) EXECUTE FUNCTION tenancy.count_row('segments', 'maxSegments');
+CREATE CONSTRAINT TRIGGER quota AFTER INSERT OR DELETE ON journeys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
   EXECUTE FUNCTION tenancy.count_row('journeys', 'maxJourneys');
-CREATE TRIGGER quota AFTER INSERT OR DELETE ON message_templates FOR EACH ROW
+CREATE CONSTRAINT TRIGGER quota AFTER INSERT OR DELETE ON message_templates DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
   EXECUTE FUNCTION tenancy.count_row('templates', 'maxTemplates');
-CREATE TRIGGER quota AFTER INSERT OR DELETE ON members FOR EACH ROW
+CREATE CONSTRAINT TRIGGER quota AFTER INSERT OR DELETE ON members DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
   EXECUTE FUNCTION tenancy.count_row('members', 'maxMembers');
 
 -- What is there already: each workspace's own, and at a parent its children's as well. An owner that is no superuser
