@@ -1,5 +1,6 @@
 """One real installation for the whole run: `tenfold serve` with its own stores, and a real mail server."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,16 @@ def world(server: Server, mailbox: Mailbox) -> Iterator[World]:
     made = World(server, mailbox)
     yield made
     made.close()
+
+
+@pytest.fixture
+def doomed(tmp_path: Path) -> Iterator[Server]:
+    """An installation that a test may kill."""
+    running = Server(tmp_path)
+    running.start()
+    yield running
+    with contextlib.suppress(ProcessLookupError):
+        running.stop()
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,15 +15,6 @@ from tests.world import Owner, Server, World
 
 KILLS = int(os.environ.get("KILLS", "12"))
 USERS = 40
-
-
-@pytest.fixture
-def doomed(tmp_path: Path) -> Iterator[Server]:
-    running = Server(tmp_path)
-    running.start()
-    yield running
-    with contextlib.suppress(ProcessLookupError):
-        running.stop()
 
 
 class Load:

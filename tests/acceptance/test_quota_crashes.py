@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import psycopg
@@ -16,15 +14,6 @@ from tests.world import Owner, Server, World
 
 TRIALS, CREATORS, ROOM = 4, 60, 9
 EVERYONE = {"entryNode": {"type": "Everyone", "id": "1"}, "nodes": []}
-
-
-@pytest.fixture
-def doomed(tmp_path: Path) -> Iterator[Server]:
-    running = Server(tmp_path)
-    running.start()
-    yield running
-    with contextlib.suppress(ProcessLookupError):
-        running.stop()
 
 
 async def create(server: Server, owner: Owner, number: int) -> int:
