@@ -12,6 +12,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from tenfold.doctor import refuse_unsafe
+from tenfold.engagement.audience.admitting import admit
 from tenfold.engagement.events.accept import Acceptor
 from tenfold.http.app import build
 from tenfold.jobs.pressure import Pressure
@@ -93,7 +94,7 @@ async def _api(
     ready: Callable[[str], None],
 ) -> None:
     async with stores(found, clickhouse, name="api", size=_API_CONNECTIONS) as opened:
-        acceptor = Acceptor(opened)
+        acceptor = Acceptor(opened, admit)
         accepting = asyncio.create_task(acceptor.run())
         watch = Watch(opened)
         watching = asyncio.create_task(watch.run())

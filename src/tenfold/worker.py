@@ -1,10 +1,13 @@
 """The worker: every loop that moves work forward, on one event loop."""
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 
 from tenfold.engagement.audience import backfill, signals, waking
 from tenfold.engagement.audience.folding import FOLDS_AT_ONCE, Folder
+from tenfold.engagement.audience.programs import Programs
+from tenfold.engagement.deliveries.holding import release_once
 from tenfold.engagement.deliveries.model import OUTCOME_TOPIC
 from tenfold.engagement.deliveries.sending import Sender
 from tenfold.engagement.events.archive import archive_once
@@ -12,6 +15,7 @@ from tenfold.engagement.journeys import advancing, entering
 from tenfold.engagement.journeys.service import START_TOPIC
 from tenfold.jobs import queue
 from tenfold.jobs.due import ring_due
+from tenfold.jobs.fairness import Round
 from tenfold.jobs.pressure import Pressure
 from tenfold.jobs.runner import Bells, Step, run_loop
 from tenfold.kit.logs import get
@@ -30,15 +34,20 @@ _GATHER_EVENTS = 0.02  # a fold of many events costs little more than one of few
 _GATHER_ARCHIVE = 0.2
 
 
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One kind of work, by the name of its bell; `gather` seconds pass between bell and work."""
+
+    name: str
+    step: Step
+    idle: float = _IDLE
+    gather: float = 0.0
+
+
 async def run_worker(found: Installation, stores: Stores, pressure: Pressure) -> None:
     """Run all loops until cancelled; what a loop had begun is rolled back and done by the next worker."""
-    bells, folder, sender = Bells(), Folder(stores), Sender(stores)
-    topics: dict[str, queue.Handler] = {
-        backfill.TOPIC: backfill.Backfill(folder.programs).handle,
-        signals.TOPIC: entering.handle_signals,
-        OUTCOME_TOPIC: entering.handle_outcomes,
-        START_TOPIC: entering.handle_starts,
-    }
+    bells, folder = Bells(), Folder(stores)
+    sender = Sender(stores, partial(bells.ring, "messages"))
     if found.postgres is not None:  # no other process can be sending
         await sender.settle_abandoned(older_than=0)
 
@@ -49,26 +58,47 @@ async def run_worker(found: Installation, stores: Stores, pressure: Pressure) ->
             await pressure.give_way()
         return done
 
-    def loop(name: str, step: Step, *, gather: float = 0.0, idle: float = _IDLE) -> None:
-        group.create_task(run_loop(name, step, bells.of(name), idle=idle, gather=gather))
-
+    folds = [Loop("inbox", fold, gather=_GATHER_EVENTS)] * FOLDS_AT_ONCE
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_listen(found, bells))
             group.create_task(run_loop("due", partial(ring_due, stores, bells), asyncio.Event(), idle=_LOOK))
-            for _ in range(FOLDS_AT_ONCE):
-                loop("inbox", fold, gather=_GATHER_EVENTS)
-            loop("archive", lambda: archive_once(stores), gather=_GATHER_ARCHIVE)
-            loop("wake", lambda: waking.wake_once(stores, folder.programs))
-            loop("runs", lambda: advancing.advance_once(stores))
-            loop("messages", sender.send_once)
-            loop("abandoned", sender.settle_abandoned)
-            loop("audit", partial(log.chain_pending, stores), idle=_AUDIT_LOOK)
-            loop("retention", partial(log.trim_all, stores), idle=_HOURLY)
-            for topic, handler in topics.items():
-                loop(f"jobs-{topic}", partial(queue.work_once, stores, topic, handler))
+            for item in [*folds, *_timed(stores, folder.programs), *_sending(stores, sender), *_jobs(stores, folder)]:
+                bell = bells.of(item.name)
+                group.create_task(run_loop(item.name, item.step, bell, idle=item.idle, gather=item.gather))
     finally:
         await sender.close()
+
+
+def _timed(stores: Stores, programs: Programs) -> list[Loop]:
+    return [
+        Loop("archive", partial(archive_once, stores), gather=_GATHER_ARCHIVE),
+        Loop("wake", partial(waking.wake_once, stores, programs, Round())),
+        Loop("runs", partial(advancing.advance_once, stores, Round())),
+        Loop("audit", partial(log.chain_pending, stores), idle=_AUDIT_LOOK),
+        Loop("retention", partial(log.trim_all, stores), idle=_HOURLY),
+    ]
+
+
+def _sending(stores: Stores, sender: Sender) -> list[Loop]:
+    return [
+        Loop("messages", sender.send_once),
+        Loop("held", partial(release_once, stores, Round())),
+        Loop("abandoned", sender.settle_abandoned),
+    ]
+
+
+def _jobs(stores: Stores, folder: Folder) -> list[Loop]:
+    topics: dict[str, queue.Handler] = {
+        backfill.TOPIC: backfill.Backfill(folder.programs).handle,
+        signals.TOPIC: entering.handle_signals,
+        OUTCOME_TOPIC: entering.handle_outcomes,
+        START_TOPIC: entering.handle_starts,
+    }
+    return [
+        Loop(f"jobs-{topic}", partial(queue.work_once, stores, topic, handler, Round()))
+        for topic, handler in topics.items()
+    ]
 
 
 async def _listen(found: Installation, bells: Bells) -> None:

@@ -154,13 +154,6 @@ def test_a_limit_is_a_whole_number(world: World, bad: Any) -> None:
     assert alice.get("/quotas")["quota"]["maxSegments"] is None
 
 
-def test_a_limit_that_is_not_enforced_cannot_be_set(world: World) -> None:
-    alice = world.workspace()
-    answer = alice.request("PUT", "/quotas", {"maxUsers": 10})
-    assert (answer.status_code, answer.json()["message"]) == (400, "maxUsers cannot be limited yet")
-    assert alice.request("PUT", "/quotas", {"maxUsers": None}).status_code == 200
-
-
 def test_requests_a_minute(world: World) -> None:
     alice = world.workspace()
     assert "ratelimit" not in alice.request("GET", "/segments").headers

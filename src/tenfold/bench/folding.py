@@ -25,7 +25,7 @@ async def backlog(stores: Stores, workspaces: list[UUID], events: int, seed: int
         ids = requests[start : start + _CHUNK]
         payloads = [_request(dice, users) for _ in ids]
         async with door.workspace(BatchScope(stores, frozenset(ids))) as db:
-            await events_store.insert_inbox(db, ids, ids, [_PER_REQUEST] * len(ids), payloads)
+            await events_store.insert_inbox(db, ids, ids, [_PER_REQUEST] * len(ids), payloads, counted=True)
 
 
 def _request(dice: random.Random, users: int) -> bytes:

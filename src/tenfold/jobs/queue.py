@@ -2,9 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from tenfold.jobs import store
+from tenfold.jobs.fairness import Round, share
 from tenfold.kit.errors import AppError, Unavailable
 from tenfold.kit.logs import get
 from tenfold.storage.db import Db, Row
@@ -13,6 +15,7 @@ from tenfold.tenancy.scope import BatchScope, Scope, Stores
 
 _LANES = 64
 _PER_LANE = 16
+_MOST = 512
 _log = get("jobs")
 
 
@@ -41,13 +44,17 @@ async def enqueue_many(db: Db, topic: str, jobs: Sequence[tuple[UUID, UUID, byte
         await store.enqueue(db, workspaces, lanes, topic, [job[2] for job in jobs], None)
 
 
-async def work_once(stores: Stores, topic: str, handler: Handler) -> int:
+async def work_once(stores: Stores, topic: str, handler: Handler, place: Round) -> int:
     """Claim due jobs fairly and hand them over in one transaction, which also finishes them; how many there were.
+
+    `place` is this worker's in the round of lanes.
 
     When the batch fails, its jobs are tried one by one, and the one at fault is put off with growing pauses.
     """
     async with door.queues(stores) as db:
-        rows = await store.peek(db, topic, lanes=_LANES, per_lane=_PER_LANE)
+        seen = await place.look(partial(store.peek, db, topic=topic, lanes=_LANES, per_lane=_PER_LANE))
+    rows = share(seen, _MOST, carried=place.credits)
+    place.go_on(seen, rows, full=len({row["lane"] for row in seen}) == _LANES)
     if not rows:
         return 0
     try:

@@ -27,26 +27,26 @@ async def enqueue(
     await db.run("SELECT pg_notify('tenfold_work', 'jobs-' || %(topic)s)", {"topic": topic})
 
 
-async def peek(db: Db, topic: str, *, lanes: int, per_lane: int) -> list[Row]:
-    """Due jobs of a topic, the oldest few of each lane."""
+async def peek(db: Db, after: UUID, *, topic: str, lanes: int, per_lane: int) -> list[Row]:
+    """Due jobs of a topic in the next lanes after `after`, the oldest few of each."""
     return await db.all(
         """
         WITH RECURSIVE walk AS (
-          (SELECT lane, 1 AS nth FROM jobs WHERE topic = %(topic)s AND lane IS NOT NULL ORDER BY lane LIMIT 1)
+          (SELECT lane, 1 AS nth FROM jobs WHERE topic = %(topic)s AND lane > %(after)s ORDER BY lane LIMIT 1)
           UNION ALL
           SELECT (SELECT j.lane FROM jobs j WHERE j.topic = %(topic)s AND j.lane > walk.lane ORDER BY j.lane LIMIT 1),
                  nth + 1
           FROM walk WHERE walk.lane IS NOT NULL AND nth < %(lanes)s
         )
-        SELECT walk.lane, due.workspace_id, due.id
+        SELECT walk.lane, due.workspace_id, due.id, w.service_class
         FROM walk CROSS JOIN LATERAL (
           SELECT j.workspace_id, j.id FROM jobs j
           WHERE j.topic = %(topic)s AND j.lane = walk.lane AND j.due_at <= now()
           ORDER BY j.due_at, j.id LIMIT %(per_lane)s
-        ) AS due
+        ) AS due LEFT JOIN workspaces w ON w.workspace_id = walk.lane
         WHERE walk.lane IS NOT NULL
         """,
-        {"topic": topic, "lanes": lanes, "per_lane": per_lane},
+        {"topic": topic, "after": after, "lanes": lanes, "per_lane": per_lane},
     )
 
 
@@ -120,6 +120,7 @@ async def due(db: Db) -> Row | None:
         SELECT EXISTS (SELECT FROM profiles WHERE wake_at <= now() AND lane IS NOT NULL) AS wake,
           EXISTS (SELECT FROM runs WHERE due_at <= now() AND ended_at IS NULL AND lane IS NOT NULL) AS runs,
           EXISTS (SELECT FROM messages WHERE state = 'Pending') AS messages,
+          EXISTS (SELECT FROM messages WHERE state = 'Held') AS held,
           EXISTS (SELECT FROM inbox) AS inbox,
           EXISTS (SELECT FROM archive_queue) AS archive,
           EXISTS (SELECT FROM jobs WHERE lane IS NOT NULL) AS jobs

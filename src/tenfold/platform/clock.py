@@ -79,5 +79,5 @@ _QUEUES = (
     run_store.waiting,
     deliveries_store.waiting,
 )
-_TIMERS = (profile_store.next_wake, run_store.next_due)
-_RELEASES = (profile_store.release_wakes, run_store.release_due)
+_TIMERS = (profile_store.next_wake, run_store.next_due, deliveries_store.next_release)
+_RELEASES = (profile_store.release_wakes, run_store.release_due, deliveries_store.rouse_held)

@@ -1,5 +1,7 @@
 """The isolation rules, checked against the database itself: at every start, by `tenfold doctor` and in tests."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -66,3 +68,16 @@ def quota_drift(owner: psycopg.Connection[Any]) -> list[str]:
     """The quota counters that differ from a recount, each as a line; none in a sound installation."""
     rows = owner.execute(store.QUOTA_DRIFT).fetchall()
     return [f"workspace {row[0]} counts {row[2]} {row[1]} and has {row[3]}" for row in rows]
+
+
+def storage_drift(owner: psycopg.Connection[Any], archived: Mapping[UUID, int]) -> list[str]:
+    """The workspaces whose counted bytes differ from those in the archive and on their way there, each as a line."""
+    rows = owner.execute(store.STORAGE).fetchall()
+    kept: Counter[UUID] = Counter()
+    for workspace, parent, _, waiting in rows:
+        for holder in (workspace, parent):
+            if holder is not None:
+                kept[holder] += waiting + archived.get(workspace, 0)
+    return [
+        f"workspace {row[0]} counts {row[2]} bytes and keeps {kept[row[0]]}" for row in rows if row[2] != kept[row[0]]
+    ]

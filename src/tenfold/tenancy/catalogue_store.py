@@ -28,7 +28,7 @@ _INDEXES_NOT_LED_BY_WORKSPACE: LiteralString = """(
     'workspaces_age', 'workspaces_domain', 'workspaces_parent', 'members_email', 'inbox_lanes', 'archive_queue_order',
     'archive_queue_blocks', 'profiles_wake', 'jobs_due', 'messages_due', 'messages_sending', 'runs_due',
     'audit_pending_order', 'segments_id', 'user_properties_id', 'journeys_id', 'message_templates_id',
-    'subscription_groups_id', 'admin_keys_id', 'secrets_lookup')
+    'subscription_groups_id', 'admin_keys_id', 'secrets_lookup', 'runs_lanes', 'profiles_lanes')
 """
 
 RULES: dict[str, LiteralString] = {
@@ -92,7 +92,7 @@ RULES: dict[str, LiteralString] = {
         FROM pg_attribute a, aclexplode(a.attacl) AS g
         WHERE g.grantee = 'tenfold_service'::regrole AND (g.privilege_type <> 'SELECT'
           OR format_type(a.atttypid, NULL) IN ('bytea', 'jsonb', 'json')
-          OR (a.atttypid = 'text'::regtype AND a.attname NOT IN ('user_id', 'topic', 'state')))
+          OR (a.atttypid = 'text'::regtype AND a.attname NOT IN ('user_id', 'topic', 'state', 'service_class')))
     """,
     "keys lead with the workspace": """
         SELECT i.indexrelid::regclass::text AS subject, 'does not begin with workspace_id' AS fault
@@ -191,13 +191,16 @@ WORKSPACES_OF_CONTEXT: LiteralString = "SELECT tenancy.workspaces()"
 SETTING_NOW: LiteralString = "SELECT current_setting(%s, true)"
 
 # What every quota counter should say, by counting, beside what it says; only those that differ. One statement, so one
-# moment: it may run beside a busy server.
+# moment: it may run beside a busy server. Messages that were deleted with their users stay counted. Events are not
+# kept in PostgreSQL, so what they count and take is compared with the archive (STORAGE).
 QUOTA_DRIFT: LiteralString = """
     WITH things AS (
       SELECT workspace_id, 'segments' AS resource FROM segments WHERE subscription_group_id IS NULL
       UNION ALL SELECT workspace_id, 'journeys' FROM journeys
       UNION ALL SELECT workspace_id, 'templates' FROM message_templates
       UNION ALL SELECT workspace_id, 'members' FROM members
+      UNION ALL SELECT workspace_id, 'users' FROM profiles
+      UNION ALL SELECT workspace_id, 'messages:' || quota_month FROM messages WHERE quota_month IS NOT NULL
     ), recount AS (
       SELECT holder AS workspace_id, resource, count(*) AS counted
       FROM things JOIN workspaces w USING (workspace_id)
@@ -206,5 +209,15 @@ QUOTA_DRIFT: LiteralString = """
     )
     SELECT workspace_id, resource, COALESCE(u.used, 0), COALESCE(r.counted, 0)
     FROM quota_usage u FULL JOIN recount r USING (workspace_id, resource)
-    WHERE COALESCE(u.used, 0) <> COALESCE(r.counted, 0) ORDER BY workspace_id, resource LIMIT 100
+    WHERE resource <> 'storage' AND resource NOT LIKE 'events:%'
+      AND (COALESCE(u.used, 0) < COALESCE(r.counted, 0)
+        OR (resource NOT LIKE 'messages:%' AND COALESCE(u.used, 0) > COALESCE(r.counted, 0)))
+    ORDER BY workspace_id, resource LIMIT 100
+"""
+# Bytes counted for each workspace, those on their way to the archive, and whose child it is.
+STORAGE: LiteralString = """
+    SELECT w.workspace_id, w.parent_id, COALESCE(u.used, 0),
+      (SELECT COALESCE(sum(q.bytes), 0)::bigint FROM archive_queue q WHERE q.workspace_id = w.workspace_id)
+    FROM workspaces w
+    LEFT JOIN quota_usage u ON u.workspace_id = w.workspace_id AND u.resource = 'storage'
 """

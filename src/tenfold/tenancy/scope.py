@@ -30,7 +30,8 @@ class Stores:
 class Workspace:
     """A row of the directory. `test_now` is set for workspaces that live in their own time.
 
-    The requests a minute that it and its parent may make are known where requests come in; None: any number.
+    Where requests come in it is known as well how many a minute it and its parent may make (None: any number), and
+    whether a limit must be looked at before events are taken.
     """
 
     workspace_id: UUID
@@ -45,8 +46,10 @@ class Workspace:
     definitions_version: int
     created_at: datetime
     updated_at: datetime
+    service_class: str = "standard"
     own_requests: int | None = None
     parents_requests: int | None = None
+    events_limited: bool = False
 
     @property
     def active(self) -> bool:

@@ -100,6 +100,13 @@ def forget(stores: Stores, workspace_id: UUID) -> None:
     stores.directory_cache.pop(workspace_id, None)
 
 
+def forget_family(stores: Stores, workspace_id: UUID) -> None:
+    """Forget a workspace and its children."""
+    known: dict[UUID, tuple[float, Workspace]] = stores.directory_cache
+    for key in [key for key, (_, found) in known.items() if workspace_id in (key, found.parent_id)]:
+        known.pop(key, None)
+
+
 def plan(new: NewWorkspace, parent: Workspace | None) -> Workspace:
     """The workspace that `new` asks for.
 

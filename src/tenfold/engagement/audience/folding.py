@@ -5,8 +5,9 @@ waiting or applied, never both. Events of one lane are folded by one worker at a
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 from tenfold.engagement.audience import fold, profile_store
@@ -15,9 +16,11 @@ from tenfold.engagement.audience.program import Program
 from tenfold.engagement.audience.programs import Programs
 from tenfold.engagement.audience.writer import Writes
 from tenfold.engagement.events import store as events_store
-from tenfold.engagement.events.model import Event, Folded, identity, ordinal, pack_folded, unpack
+from tenfold.engagement.events.model import Event, Folded, identity, ordinal, pack_folded, size_of, unpack
+from tenfold.engagement.events.store import ArchiveColumns
 from tenfold.jobs import store as jobs_store
-from tenfold.kit.clock import monotonic, now
+from tenfold.jobs.fairness import Round, share
+from tenfold.kit.clock import now
 from tenfold.kit.errors import Unavailable
 from tenfold.kit.logs import get
 from tenfold.storage.db import Db, Row
@@ -27,12 +30,11 @@ from tenfold.tenancy.workspaces import workspaces_of
 
 PURPOSE = "fold"
 FOLDS_AT_ONCE = 2
-_NO_LANE = UUID(int=0)
-_REST_SECONDS = 30.0
 _log = get("fold")
 _LANES = 64
 _PER_LANE = 100
 _MOST_EVENTS = 1_500
+_EXPRESS_EVENTS = 400
 _SMALLEST_TURN = 64
 UserKey = tuple[UUID, str]
 
@@ -44,7 +46,18 @@ class _Batch:
     number: int
     users: dict[UserKey, list[Folded]] = field(default_factory=lambda: defaultdict(list))
     archive: dict[UUID, list[Folded]] = field(default_factory=lambda: defaultdict(list))
+    counted: Counter[UUID] = field(default_factory=Counter[UUID])
+    bytes: Counter[UUID] = field(default_factory=Counter[UUID])
     size: int = 0
+
+    def measure(self, row: Row) -> None:
+        """Count a request whole; `drop` takes out what was seen before."""
+        self.counted[row["workspace_id"]] += row["counted"]
+        self.bytes[row["workspace_id"]] += row["bytes"]
+
+    def drop(self, row: Row, event: Event) -> None:
+        self.counted[row["workspace_id"]] -= 1 if row["counted"] else 0
+        self.bytes[row["workspace_id"]] -= size_of(event)
 
     def add(self, workspace: Workspace, event: Event, received: int, at: int) -> None:
         time = event.time if event.time is not None else received
@@ -63,9 +76,8 @@ class Folder:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._after = _NO_LANE
-        self._busy: set[UUID] = set()
-        self._resting: dict[UUID, float] = {}
+        self._round = Round()
+        self._deep = 0  # batches in hand that have a flood in them
         self._claiming = asyncio.Lock()
         self.programs = Programs()
 
@@ -73,14 +85,14 @@ class Folder:
         """Fold the next micro-batch; the number of events, 0 when nothing waits."""
         async with self._claiming:
             rows = await self._claim()
-            lanes = {row["lane"] for row in rows}
-            self._busy |= lanes
-        if not rows:
-            return 0
+            self._round.take(rows)
+            flooded = bool(deep_lanes(rows))
+            self._deep += flooded
         try:
-            return await self._try(rows)
+            return await self._try(rows) if rows else 0
         finally:
-            self._busy -= lanes
+            self._round.give_back(rows)
+            self._deep -= flooded
 
     async def _try(self, rows: list[Row]) -> int:
         """Fold the rows; when that fails, lane by lane, so that a fault stays with its lane, which rests a while."""
@@ -92,7 +104,7 @@ class Folder:
         except Exception as error:  # noqa: BLE001 - a workspace's fault must not hold up the others
             if len(lanes) == 1:
                 _log.error("a lane cannot be folded", lane=str(*lanes), exc_info=error)
-                self._resting[rows[0]["lane"]] = monotonic() + _REST_SECONDS
+                self._round.rest(rows[0]["lane"])
                 return 0
         return sum([await self._try([row for row in rows if row["lane"] == lane]) for lane in lanes])
 
@@ -104,18 +116,20 @@ class Folder:
             return await self._fold(db, mine) if mine else 0
 
     async def _claim(self) -> list[Row]:
-        """Rows to take now, of lanes that no other batch of this worker has in hand."""
+        """Rows to take now, of lanes that no other batch of this worker has in hand.
+
+        While one batch folds a flood, the other is an express: short, and of lanes without a flood if there are any.
+        """
         async with door.queues(self._stores) as db:
-            rows = await events_store.peek_inbox(db, after=self._after, lanes=_LANES, per_lane=_PER_LANE)
-            if not rows and self._after != _NO_LANE:
-                self._after = _NO_LANE
-                rows = await events_store.peek_inbox(db, after=self._after, lanes=_LANES, per_lane=_PER_LANE)
-        lanes = {row["lane"] for row in rows}
-        self._resting = {lane: until for lane, until in self._resting.items() if until > monotonic()}
-        out = self._busy | self._resting.keys()
-        taken = share([row for row in rows if row["lane"] not in out], _MOST_EVENTS)
-        last = max((row["lane"] for row in taken), default=_NO_LANE)
-        self._after = last if len(lanes) == _LANES or last < max(lanes, default=_NO_LANE) else _NO_LANE
+            rows = await self._round.look(partial(events_store.peek_inbox, db, lanes=_LANES, per_lane=_PER_LANE))
+        out = self._round.out()
+        free = [row for row in rows if row["lane"] not in out]
+        most = _MOST_EVENTS
+        if self._deep:
+            deep, most = deep_lanes(free), _EXPRESS_EVENTS
+            free = [row for row in free if row["lane"] not in deep] or free
+        taken = share(free, most, turn=_SMALLEST_TURN, carried=self._round.credits)
+        self._round.go_on(rows, taken, full=len({row["lane"] for row in rows}) == _LANES)
         return taken
 
     async def _fold(self, db: Db, rows: list[Row]) -> int:
@@ -134,54 +148,34 @@ class Folder:
         return sum(row["size"] for row in rows)
 
 
-def share(rows: list[Row], most: int) -> list[Row]:
-    """Of what waits, the rows to take now: lane after lane, each the same number of events, what is left goes round.
-
-    `rows` has the lanes one after another, each in its order. Few events for each of many lanes would make
-    batches costly, so a lane's turn is 64 events at least; lanes that find no room have theirs in the next batch.
-    """
-    queues: dict[UUID, list[Row]] = defaultdict(list)
+def deep_lanes(rows: list[Row]) -> frozenset[UUID]:
+    """The lanes that flood: more waits in them than one turn folds."""
+    sizes: Counter[UUID] = Counter()
     for row in rows:
-        queues[row["lane"]].append(row)
-    taken: list[Row] = []
-    left = most
-    while queues and left > 0:
-        quantum = max(left // len(queues), _SMALLEST_TURN)
-        for lane in list(queues):
-            if left <= 0:
-                break
-            part = _quantum(queues[lane], quantum)
-            taken += part
-            left -= sum(row["size"] for row in part)
-            queues[lane] = queues[lane][len(part) :]
-            if not queues[lane]:
-                del queues[lane]
-    return taken
-
-
-def _quantum(rows: list[Row], quantum: int) -> list[Row]:
-    size, count = 0, 0
-    while count < len(rows) and size < quantum:
-        size += rows[count]["size"]
-        count += 1
-    return rows[:count]
+        sizes[row["lane"]] += row["size"]
+    return frozenset(lane for lane, size in sizes.items() if size > _EXPRESS_EVENTS)
 
 
 async def _fresh(db: Db, rows: list[Row], workspaces: dict[UUID, Workspace], number: int) -> _Batch:
     """The events of these inbox rows that were never seen before, noted as seen."""
-    waiting: dict[tuple[int, bytes], tuple[Workspace, Event, int]] = {}
+    batch, real = _Batch(number), now()
+    waiting: dict[tuple[int, bytes], tuple[Row, Event]] = {}
     for row in rows:
-        workspace = workspaces[row["workspace_id"]]
-        received, owner = workspace.present(row["received_at"]), row["workspace_id"].int
+        batch.measure(row)
+        owner = row["workspace_id"].int
         for event in unpack(row["events"]):
-            waiting.setdefault((owner, identity(event)), (workspace, event, received))
-    owners = [workspace.workspace_id for workspace, _, _ in waiting.values()]
+            first = waiting.setdefault((owner, identity(event)), (row, event))
+            if first[1] is not event:
+                batch.drop(row, event)
+    owners = [row["workspace_id"] for row, _ in waiting.values()]
     answer = await events_store.remember(db, owners, [key[1] for key in waiting])
     seen = {row["nth"] for row in await answer.rows()}
-    batch, real = _Batch(number), now()
-    for nth, (workspace, event, received) in enumerate(waiting.values(), start=1):
-        if nth not in seen:
-            batch.add(workspace, event, received, workspace.present(real))
+    for nth, (row, event) in enumerate(waiting.values(), start=1):
+        workspace = workspaces[row["workspace_id"]]
+        if nth in seen:
+            batch.drop(row, event)
+        else:
+            batch.add(workspace, event, workspace.present(row["received_at"]), workspace.present(real))
     return batch
 
 
@@ -215,10 +209,11 @@ def _tell_events(writes: Writes, workspace: Workspace, program: Program, events:
 async def _archive(db: Db, batch: _Batch) -> None:
     if not batch.archive:
         return
-    await events_store.queue_archive(
-        db,
-        list(batch.archive),
-        [batch.number] * len(batch.archive),
-        [len(events) for events in batch.archive.values()],
-        [pack_folded(events) for events in batch.archive.values()],
-    )
+    rows = ArchiveColumns()
+    for workspace, events in batch.archive.items():
+        rows.workspaces.append(workspace)
+        rows.sizes.append(len(events))
+        rows.events.append(pack_folded(events))
+        rows.counted.append(batch.counted[workspace])
+        rows.bytes.append(batch.bytes[workspace])
+    await events_store.queue_archive(db, batch.number, rows)

@@ -13,6 +13,7 @@ from tenfold.kit.errors import Invalid
 from tenfold.kit.ids import try_parse_id
 from tenfold.storage.db import Row
 from tenfold.tenancy import door, workspaces
+from tenfold.tenancy.quotas import store as quotas
 from tenfold.tenancy.scope import BatchScope, Scope
 
 _NOBODY = UUID(int=0)
@@ -77,10 +78,13 @@ async def count(scope: Scope, query: UserQuery) -> int:
 
 
 async def delete(scope: Scope, user_ids: list[str]) -> None:
-    """Remove users and everything of theirs: profile, memberships, events."""
+    """Remove users and everything of theirs: profile, memberships, events and the storage these took."""
     async with door.workspace(scope) as db:
         await profile_store.delete_users(db, scope.workspace_id, user_ids)
+    kept = await archive_store.bytes_of_users(scope, user_ids)
     await archive_store.delete_users(scope, user_ids)
+    async with door.workspace(scope) as db:
+        await quotas.return_storage(db, scope.workspace_id, kept)
 
 
 def _filter(scope: BatchScope, query: UserQuery) -> UserFilter:

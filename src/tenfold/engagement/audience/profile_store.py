@@ -71,6 +71,35 @@ async def load_page(db: Db, workspace_id: UUID, after: str, limit: int) -> list[
     )
 
 
+async def known(db: Db, workspace_id: UUID, users: list[str]) -> frozenset[str]:
+    """Which of these users there are."""
+    rows = await db.all(
+        "SELECT user_id FROM profiles WHERE workspace_id = %(workspace_id)s AND user_id = ANY (%(users)s)",
+        {"workspace_id": workspace_id, "users": users},
+    )
+    return frozenset(row["user_id"] for row in rows)
+
+
+async def reserve(db: Db, workspace_id: UUID, users: list[str], state: bytes, lane: UUID | None) -> frozenset[str]:
+    """Write users down before their first event is folded; those that this made."""
+    rows = await db.all(
+        """
+        INSERT INTO profiles (workspace_id, user_id, state, lane)
+        SELECT %(workspace_id)s, user_id, %(state)s, %(lane)s FROM unnest(%(users)s::text[]) AS new (user_id)
+        ON CONFLICT DO NOTHING RETURNING user_id
+        """,
+        {"workspace_id": workspace_id, "users": users, "state": state, "lane": lane},
+    )
+    return frozenset(row["user_id"] for row in rows)
+
+
+async def unreserve(db: Db, workspace_id: UUID, users: list[str]) -> None:
+    await db.run(
+        "DELETE FROM profiles WHERE workspace_id = %(workspace_id)s AND user_id = ANY (%(users)s)",
+        {"workspace_id": workspace_id, "users": users},
+    )
+
+
 async def save(db: Db, rows: ProfileColumns) -> None:
     await db.run(
         """
@@ -125,13 +154,35 @@ async def remove_members(db: Db, rows: MemberColumns) -> None:
 
 
 async def peek_wakes(db: Db, limit: int) -> list[Row]:
-    """Profiles whose window expires now, the earliest first."""
+    """Profiles whose window expires now, the earliest first. Their `id` is the user's."""
     return await db.all(
         """
-        SELECT workspace_id, user_id, lane FROM profiles
+        SELECT workspace_id, user_id AS id, lane FROM profiles
         WHERE wake_at <= now() AND lane IS NOT NULL ORDER BY wake_at LIMIT %(limit)s
         """,
         {"limit": limit},
+    )
+
+
+async def peek_wake_lanes(db: Db, after: UUID, *, lanes: int, per_lane: int) -> list[Row]:
+    """Profiles due in the next lanes after `after`, the earliest few of each; where the walk ended early, its last."""
+    return await db.all(
+        """
+        WITH RECURSIVE walk AS (
+          (SELECT lane, 1 AS nth FROM profiles WHERE lane > %(after)s AND wake_at IS NOT NULL ORDER BY lane LIMIT 1)
+          UNION ALL
+          SELECT (SELECT p.lane FROM profiles p WHERE p.lane > walk.lane AND p.wake_at IS NOT NULL
+                  ORDER BY p.lane LIMIT 1), nth + 1
+          FROM walk WHERE walk.lane IS NOT NULL AND nth < %(lanes)s
+        )
+        SELECT walk.lane, due.workspace_id, due.user_id AS id, w.service_class, walk.nth
+        FROM walk LEFT JOIN LATERAL (
+          SELECT p.workspace_id, p.user_id FROM profiles p
+          WHERE p.lane = walk.lane AND p.wake_at <= now() ORDER BY p.wake_at LIMIT %(per_lane)s
+        ) AS due ON true LEFT JOIN workspaces w ON w.workspace_id = walk.lane
+        WHERE walk.lane IS NOT NULL AND (due.user_id IS NOT NULL OR walk.nth = %(lanes)s)
+        """,
+        {"after": after, "lanes": lanes, "per_lane": per_lane},
     )
 
 

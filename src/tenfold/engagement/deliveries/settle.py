@@ -17,6 +17,7 @@ from tenfold.engagement.events.model import Event, EventType, Internal
 from tenfold.jobs import queue
 from tenfold.kit.clock import now
 from tenfold.storage.db import Db, Row
+from tenfold.tenancy.quotas import store as quotas
 from tenfold.tenancy.scope import Workspace
 
 _LONGEST_PAUSE = 3600
@@ -66,13 +67,15 @@ async def write(db: Db, workspaces: dict[UUID, Workspace], settled: list[Settled
     again = [item for item in settled if item.again is not None]
     if again:
         owners, ids = [item.row["workspace_id"] for item in again], [item.row["id"] for item in again]
-        await store.put_back(db, owners, ids, [item.again or now() for item in again])
+        put_back = await store.put_back(db, owners, ids, [item.again or now() for item in again])
+        await _give_back(db, again, put_back)
     done = [item for item in settled if item.again is None]
     if not done:
         return
     written = await store.finish(db, [_columns(item, workspaces) for item in done])
     held = {(row["workspace_id"], row["id"]) for row in written}
     mine = [item for item in done if (item.row["workspace_id"], item.row["id"]) in held]
+    await _give_back(db, [item for item in mine if item.event is not Internal.MESSAGE_SENT], written)
     told: dict[UUID, list[Event]] = defaultdict(list)
     outcomes: dict[UUID, list[MessageOutcome]] = defaultdict(list)
     for item in mine:
@@ -84,6 +87,17 @@ async def write(db: Db, workspaces: dict[UUID, Workspace], settled: list[Settled
     await events.record(db, lanes, told)
     jobs = [(owner, lanes[owner], msgspec.msgpack.encode(found)) for owner, found in outcomes.items()]
     await queue.enqueue_many(db, OUTCOME_TOPIC, jobs)
+
+
+async def _give_back(db: Db, unsent: list[Settled], written: list[Row]) -> None:
+    """What was reserved in the month's quota for messages that were not sent."""
+    held = {(row["workspace_id"], row["id"]) for row in written}
+    rows = [item.row for item in unsent if (item.row["workspace_id"], item.row["id"]) in held]
+    reserved = [row for row in rows if row["quota_month"] is not None]
+    if reserved:
+        await quotas.return_messages(
+            db, [row["workspace_id"] for row in reserved], [row["quota_month"] for row in reserved]
+        )
 
 
 def tags(row: Row) -> dict[str, str]:

@@ -38,27 +38,111 @@ async def insert(db: Db, messages: list[NewMessage]) -> None:
     await db.run("NOTIFY tenfold_work, 'messages'")
 
 
-async def peek(db: Db, *, lanes: int, per_lane: int) -> list[Row]:
-    """Messages due, the oldest few of each lane."""
+async def peek(db: Db, after: UUID, *, lanes: int, per_lane: int) -> list[Row]:
+    """Messages due in the next lanes after `after`, the oldest few of each."""
     return await db.all(
         """
         WITH RECURSIVE walk AS (
-          (SELECT lane, 1 AS nth FROM messages WHERE state = 'Pending' ORDER BY lane LIMIT 1)
+          (SELECT lane, 1 AS nth FROM messages WHERE state = 'Pending' AND lane > %(after)s ORDER BY lane LIMIT 1)
           UNION ALL
           SELECT (SELECT m.lane FROM messages m WHERE m.state = 'Pending' AND m.lane > walk.lane
                   ORDER BY m.lane LIMIT 1), nth + 1
           FROM walk WHERE walk.lane IS NOT NULL AND nth < %(lanes)s
         )
-        SELECT walk.lane, due.workspace_id, due.id
+        SELECT walk.lane, due.workspace_id, due.id, w.service_class
         FROM walk CROSS JOIN LATERAL (
           SELECT m.workspace_id, m.id FROM messages m
           WHERE m.state = 'Pending' AND m.lane = walk.lane AND m.due_at <= now()
           ORDER BY m.due_at, m.id LIMIT %(per_lane)s
-        ) AS due
+        ) AS due LEFT JOIN workspaces w ON w.workspace_id = walk.lane
         WHERE walk.lane IS NOT NULL
         """,
-        {"lanes": lanes, "per_lane": per_lane},
+        {"after": after, "lanes": lanes, "per_lane": per_lane},
     )
+
+
+async def note_month(db: Db, rows: list[Row]) -> None:
+    """Write down in which month's quota messages were reserved."""
+    await db.run(
+        """
+        UPDATE messages SET quota_month = new.month
+        FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[], %(months)s::text[]) AS new (workspace_id, id, month)
+        WHERE messages.workspace_id = new.workspace_id AND messages.id = new.id
+        """,
+        {
+            "workspaces": [row["workspace_id"] for row in rows],
+            "ids": [row["id"] for row in rows],
+            "months": [row["quota_month"] for row in rows],
+        },
+    )
+
+
+async def hold(db: Db, workspaces: list[UUID], ids: list[UUID]) -> None:
+    """Let messages wait for room; the claim does not count as an attempt."""
+    await db.run(
+        """
+        UPDATE messages SET state = 'Held', attempts = attempts - 1
+        FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[]) AS held (workspace_id, id)
+        WHERE messages.workspace_id = held.workspace_id AND messages.id = held.id
+        """,
+        {"workspaces": workspaces, "ids": ids},
+    )
+
+
+async def peek_held(db: Db, after: UUID, limit: int) -> list[Row]:
+    """The next workspaces after `after` that hold messages, as lanes."""
+    return await db.all(
+        """
+        WITH RECURSIVE walk AS (
+          (SELECT workspace_id, 1 AS nth FROM messages WHERE state = 'Held' AND workspace_id > %(after)s
+           ORDER BY workspace_id LIMIT 1)
+          UNION ALL
+          SELECT (SELECT m.workspace_id FROM messages m WHERE m.state = 'Held' AND m.workspace_id > walk.workspace_id
+                  ORDER BY m.workspace_id LIMIT 1), nth + 1
+          FROM walk WHERE walk.workspace_id IS NOT NULL AND nth < %(limit)s
+        )
+        SELECT workspace_id AS lane FROM walk WHERE workspace_id IS NOT NULL
+        """,
+        {"after": after, "limit": limit},
+    )
+
+
+async def release_held(db: Db, workspaces: list[UUID], most: int) -> int:
+    """Let the oldest messages go that there is room for, `most` of each workspace; how many went."""
+    released = await db.count(
+        """
+        UPDATE messages SET state = 'Pending', due_at = now()
+        FROM unnest(%(workspaces)s::uuid[]) AS w (workspace_id), LATERAL (
+          SELECT m.id FROM messages m WHERE m.workspace_id = w.workspace_id AND m.state = 'Held'
+          ORDER BY m.due_at, m.id
+          LIMIT GREATEST(LEAST(COALESCE(tenancy.messages_room(w.workspace_id), %(most)s), %(most)s), 0)
+        ) AS going
+        WHERE messages.workspace_id = w.workspace_id AND messages.id = going.id AND messages.state = 'Held'
+        RETURNING messages.id
+        """,
+        {"workspaces": workspaces, "most": most},
+    )
+    if released:
+        await db.run("NOTIFY tenfold_work, 'messages'")
+    return released
+
+
+async def next_release(db: Db, workspace_id: UUID) -> datetime | None:
+    """When the month turns for a test clock's workspace that holds messages, in the clock's time."""
+    row = await db.one(
+        """
+        SELECT date_trunc('month', w.test_now AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' + interval '1 month' AS turns
+        FROM workspaces w WHERE w.workspace_id = %(workspace_id)s AND EXISTS (
+          SELECT FROM messages WHERE workspace_id = %(workspace_id)s AND state = 'Held')
+        """,
+        {"workspace_id": workspace_id},
+    )
+    return row["turns"] if row else None
+
+
+async def rouse_held(db: Db, workspace_id: UUID, lane: UUID, moment: datetime) -> None:  # noqa: ARG001 - a clock's form
+    """Look again at messages that are held: the month may have turned."""
+    await db.run("NOTIFY tenfold_work, 'held'")
 
 
 async def claim(db: Db, workspaces: list[UUID], ids: list[UUID], worker: UUID) -> Answer:
@@ -78,7 +162,8 @@ async def finish(db: Db, rows: list[dict[str, Any]]) -> list[Row]:
     return await db.all(
         """
         UPDATE messages SET state = 'Done', status = new.status, variant = new.variant, recipient = new.recipient,
-          sender = new.sender, sent_at = new.sent_at, status_at = new.status_at
+          sender = new.sender, sent_at = new.sent_at, status_at = new.status_at,
+          quota_month = CASE WHEN new.sent_at IS NOT NULL THEN messages.quota_month END
         FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[], %(statuses)s::text[], %(variants)s::jsonb[],
                     %(recipients)s::text[], %(senders)s::text[], %(sent)s::timestamptz[], %(times)s::timestamptz[])
           AS new (workspace_id, id, status, variant, recipient, sender, sent_at, status_at)
@@ -98,12 +183,14 @@ async def finish(db: Db, rows: list[dict[str, Any]]) -> list[Row]:
     )
 
 
-async def put_back(db: Db, workspaces: list[UUID], ids: list[UUID], due: list[datetime]) -> None:
-    await db.run(
+async def put_back(db: Db, workspaces: list[UUID], ids: list[UUID], due: list[datetime]) -> list[Row]:
+    """Let messages that this worker still holds be tried again; returns those."""
+    return await db.all(
         """
-        UPDATE messages SET state = 'Pending', due_at = new.due_at
+        UPDATE messages SET state = 'Pending', due_at = new.due_at, quota_month = NULL
         FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[], %(due)s::timestamptz[]) AS new (workspace_id, id, due_at)
         WHERE messages.workspace_id = new.workspace_id AND messages.id = new.id AND messages.state = 'Sending'
+        RETURNING messages.workspace_id, messages.id
         """,
         {"workspaces": workspaces, "ids": ids, "due": due},
     )
@@ -135,10 +222,13 @@ async def read(db: Db, workspaces: list[UUID], ids: list[UUID]) -> list[Row]:
 
 
 async def waiting(db: Db, workspace_id: UUID) -> bool:
-    """Whether a message of the workspace is still to be sent."""
+    """Whether a message of the workspace is still to be sent, and could be."""
     row = await db.one(
         """
-        SELECT EXISTS (SELECT FROM messages WHERE workspace_id = %(workspace_id)s AND state <> 'Done') AS waiting
+        SELECT EXISTS (
+            SELECT FROM messages WHERE workspace_id = %(workspace_id)s AND state IN ('Pending', 'Sending'))
+          OR (EXISTS (SELECT FROM messages WHERE workspace_id = %(workspace_id)s AND state = 'Held')
+            AND COALESCE(tenancy.messages_room(%(workspace_id)s), 1) > 0) AS waiting
         """,
         {"workspace_id": workspace_id},
     )
@@ -190,10 +280,11 @@ async def node_counts(db: Db, workspace_id: UUID, journey_ids: list[UUID] | None
     """Messages of journeys by node and status."""
     return await db.all(
         """
-        SELECT journey_id, node_id, status, channel, count(*) AS found FROM messages
+        SELECT journey_id, node_id, CASE state WHEN 'Held' THEN 'QuotaExceeded' ELSE status END AS status,
+          count(*) AS found FROM messages
         WHERE workspace_id = %(workspace_id)s AND journey_id IS NOT NULL
           AND (%(ids)s::uuid[] IS NULL OR journey_id = ANY (%(ids)s))
-        GROUP BY journey_id, node_id, status, channel
+        GROUP BY 1, 2, 3
         """,
         {"workspace_id": workspace_id, "ids": journey_ids},
     )

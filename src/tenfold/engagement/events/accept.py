@@ -1,25 +1,31 @@
 """Group commit: requests that arrive together become durable together.
 
 One transaction carries what waits when the previous one is done; a request is answered after its commit.
-Under load a commit serves hundreds of requests, alone it serves one at once.
+Under load a commit serves hundreds of requests, alone it serves one at once. Requests of a workspace with limits on
+what it sends go by themselves, one after another, so that its counters hold nobody else up.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 from tenfold.engagement.events import store
 from tenfold.engagement.events.decode import keepable
 from tenfold.engagement.events.model import Event, pack
-from tenfold.kit.errors import AppError, Unavailable
+from tenfold.kit.errors import AppError, QuotaExceeded, Unavailable
 from tenfold.kit.logs import get
+from tenfold.kit.turns import Turns
+from tenfold.storage.db import Db
 from tenfold.tenancy import door
 from tenfold.tenancy.scope import BatchScope, Scope, Stores
 
 _MOST_ROWS = 500
 _MOST_BYTES = 16 * 1024 * 1024
 _MOST_WAITING = 20_000
+_MOST_OF_A_FAMILY = 500  # requests of a workspace with limits that wait for their turn
 _log = get("accept")
 
 
@@ -32,20 +38,37 @@ class _Request:
     done: asyncio.Future[None]
 
 
-class Acceptor:
-    """Takes events of one process into the inbox. Start it with `run`."""
+class Admitted(Protocol):
+    """What fits under a workspace's limits, and what to say of the rest."""
 
-    def __init__(self, stores: Stores) -> None:
-        self._stores = stores
+    @property
+    def events(self) -> list[Event]: ...
+    @property
+    def refusal(self) -> QuotaExceeded | None: ...
+
+
+Admit = Callable[[Db, Scope, list[Event]], Awaitable[Admitted]]
+
+
+class Acceptor:
+    """Takes events of one process into the inbox. Start it with `run`. `admit` looks at limits."""
+
+    def __init__(self, stores: Stores, admit: Admit) -> None:
+        self._stores, self._admit = stores, admit
+        self._turns = Turns(_MOST_OF_A_FAMILY)
         self._waiting: list[_Request] = []
         self._wake = asyncio.Event()
 
     async def accept(self, scope: Scope, events: list[Event]) -> None:
         """Return once the events are durable.
 
-        Raises Unavailable when the database is away or too much waits already.
+        Raises Unavailable when the database is away or too much waits already; QuotaExceeded, naming the messages
+        that do not fit under a limit, once the others are durable.
         """
         if not events:
+            return
+        if scope.workspace.events_limited:
+            await self._accept_limited(scope, events)
             return
         if len(self._waiting) >= _MOST_WAITING:
             raise Unavailable("too many requests are waiting; try again in a moment")
@@ -55,6 +78,17 @@ class Acceptor:
         self._waiting.append(_Request(workspace.workspace_id, workspace.root_id, len(events), packed, done))
         self._wake.set()
         await done
+
+    async def _accept_limited(self, scope: Scope, events: list[Event]) -> None:
+        workspace = scope.workspace
+        async with self._turns.of(workspace.root_id), door.workspace(scope) as db:
+            admitted = await self._admit(db, scope, events)
+            if found := admitted.events:
+                lanes, sizes = [workspace.root_id], [len(found)]
+                await store.insert_inbox(db, [workspace.workspace_id], lanes, sizes, [_pack(found)], counted=True)
+                await store.notify(db)
+        if admitted.refusal is not None:
+            raise admitted.refusal
 
     async def run(self) -> None:
         """Commit what waits, again and again, until cancelled."""
@@ -95,6 +129,7 @@ class Acceptor:
                 [request.lane for request in batch],
                 [request.size for request in batch],
                 [request.events for request in batch],
+                counted=True,
             )
             await store.notify(db)
 

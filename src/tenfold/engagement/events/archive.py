@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from tenfold.engagement.events import store
-from tenfold.engagement.events.model import Folded, unpack_folded
+from tenfold.engagement.events.model import Folded, size_of, unpack_folded
 from tenfold.kit.clock import from_millis
 from tenfold.kit.ids import new_id
 from tenfold.kit.jstext import to_json
@@ -90,4 +90,5 @@ def _values(workspace_id: UUID, folded: Folded) -> tuple[Any, ...]:
         event.hidden,
         to_json(event.properties),
         to_json(event.context),
+        size_of(event),
     )

@@ -95,6 +95,17 @@ async def stream_users(
     )
 
 
+async def bytes_of_users(scope: Scope, user_ids: list[str]) -> int:
+    """What the events of users take, as it was counted when they came."""
+    rows = await analytics.query(
+        scope,
+        "SELECT sum(bytes) AS kept FROM events"
+        " WHERE workspace_id IN {workspaces:Array(UUID)} AND has({users:Array(String)}, user_id)",
+        {"users": user_ids},
+    )
+    return rows[0]["kept"]
+
+
 async def delete_users(scope: Scope, user_ids: list[str]) -> None:
     await analytics.query(
         scope,

@@ -80,6 +80,16 @@ def pack(events: list[Event]) -> bytes:
     return _PACKER.encode(events)
 
 
+def size_of(event: Event) -> int:
+    """The bytes that an event takes."""
+    return len(_PACKER.encode(event))
+
+
+def sizes_in(packed: bytes, count: int) -> int:
+    """The bytes of all events of a packed list, without the list's own header (MessagePack: 1, 3 or 5 bytes)."""
+    return len(packed) - (1 if count < 16 else 3 if count < 65_536 else 5)  # noqa: PLR2004
+
+
 def unpack(data: bytes) -> list[Event]:
     return _UNPACKER.decode(data)
 

@@ -19,5 +19,6 @@ async def record(db: Db, lanes: Mapping[UUID, UUID], events: Mapping[UUID, list[
         [lanes[workspace] for workspace, _ in given],
         [len(found) for _, found in given],
         [pack(found) for _, found in given],
+        counted=False,
     )
     await store.notify(db)

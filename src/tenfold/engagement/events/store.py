@@ -1,24 +1,36 @@
 """SQL of the inbox, the seen message ids and the archive's queue."""
 
+from dataclasses import dataclass, field
 from uuid import UUID
 
+from tenfold.engagement.events.model import sizes_in
 from tenfold.storage.db import Answer, Db, Row
 
 COLUMNS = (
     "workspace_id", "user_id", "ordinal", "message_id", "type", "event", "event_time", "processing_time",
-    "anonymous", "anonymous_id", "hidden", "properties", "context",
+    "anonymous", "anonymous_id", "hidden", "properties", "context", "bytes",
 )  # fmt: skip
 
 
 async def insert_inbox(
-    db: Db, workspaces: list[UUID], lanes: list[UUID], sizes: list[int], events: list[bytes]
+    db: Db, workspaces: list[UUID], lanes: list[UUID], sizes: list[int], events: list[bytes], *, counted: bool
 ) -> None:
+    """Packed requests. `counted`: they count to the events of the month; the platform's own do not."""
     await db.run(
         """
-        INSERT INTO inbox (workspace_id, lane, size, events)
-        SELECT * FROM unnest(%(workspaces)s::uuid[], %(lanes)s::uuid[], %(sizes)s::int[], %(events)s::bytea[])
+        INSERT INTO inbox (workspace_id, lane, size, events, bytes, counted)
+        SELECT *, CASE WHEN %(counted)s THEN size ELSE 0 END
+        FROM unnest(%(workspaces)s::uuid[], %(lanes)s::uuid[], %(sizes)s::int[], %(events)s::bytea[], %(bytes)s::int[])
+          AS new (workspace_id, lane, size, events, bytes)
         """,
-        {"workspaces": workspaces, "lanes": lanes, "sizes": sizes, "events": events},
+        {
+            "workspaces": workspaces,
+            "lanes": lanes,
+            "sizes": sizes,
+            "events": events,
+            "bytes": [sizes_in(packed, size) for packed, size in zip(events, sizes, strict=True)],
+            "counted": counted,
+        },
     )
 
 
@@ -27,7 +39,7 @@ async def notify(db: Db) -> None:
     await db.run("NOTIFY tenfold_work, 'inbox'")
 
 
-async def peek_inbox(db: Db, *, after: UUID, lanes: int, per_lane: int) -> list[Row]:
+async def peek_inbox(db: Db, after: UUID, *, lanes: int, per_lane: int) -> list[Row]:
     """What waits in the next lanes after `after`, the oldest of each lane first; payloads stay unread."""
     return await db.all(
         """
@@ -37,10 +49,10 @@ async def peek_inbox(db: Db, *, after: UUID, lanes: int, per_lane: int) -> list[
           SELECT (SELECT i.lane FROM inbox i WHERE i.lane > walk.lane ORDER BY i.lane LIMIT 1), nth + 1
           FROM walk WHERE walk.lane IS NOT NULL AND nth < %(lanes)s
         )
-        SELECT walk.lane, waiting.workspace_id, waiting.seq, waiting.size
+        SELECT walk.lane, waiting.workspace_id, waiting.seq, waiting.size, w.service_class
         FROM walk CROSS JOIN LATERAL (
           SELECT i.workspace_id, i.seq, i.size FROM inbox i WHERE i.lane = walk.lane ORDER BY i.seq LIMIT %(per_lane)s
-        ) AS waiting
+        ) AS waiting LEFT JOIN workspaces w ON w.workspace_id = walk.lane
         WHERE walk.lane IS NOT NULL
         """,
         {"after": after, "lanes": lanes, "per_lane": per_lane},
@@ -53,7 +65,7 @@ async def take_inbox(db: Db, workspaces: list[UUID], seqs: list[int]) -> Answer:
         """
         DELETE FROM inbox USING unnest(%(workspaces)s::uuid[], %(seqs)s::bigint[]) AS wanted (workspace_id, seq)
         WHERE inbox.workspace_id = wanted.workspace_id AND inbox.seq = wanted.seq
-        RETURNING inbox.workspace_id, inbox.seq, inbox.received_at, inbox.events
+        RETURNING inbox.workspace_id, inbox.seq, inbox.received_at, inbox.events, inbox.counted, inbox.bytes
         """,
         {"workspaces": workspaces, "seqs": seqs},
     )
@@ -80,13 +92,43 @@ async def remember(db: Db, workspaces: list[UUID], ids: list[bytes]) -> Answer:
     )
 
 
-async def queue_archive(db: Db, workspaces: list[UUID], seqs: list[int], sizes: list[int], events: list[bytes]) -> None:
+async def seen(db: Db, workspace_id: UUID, ids: list[bytes]) -> list[bytes]:
+    """Which message ids were folded before."""
+    rows = await db.all(
+        "SELECT id FROM event_ids WHERE workspace_id = %(workspace_id)s AND id = ANY (%(ids)s::bytea[])",
+        {"workspace_id": workspace_id, "ids": ids},
+    )
+    return [bytes(row["id"]) for row in rows]
+
+
+@dataclass(slots=True)
+class ArchiveColumns:
+    """Folded events on their way to the archive, a row per workspace: how many, how many count, their bytes."""
+
+    workspaces: list[UUID] = field(default_factory=list[UUID])
+    sizes: list[int] = field(default_factory=list[int])
+    events: list[bytes] = field(default_factory=list[bytes])
+    counted: list[int] = field(default_factory=list[int])
+    bytes: list[int] = field(default_factory=list[int])
+
+
+async def queue_archive(db: Db, number: int, rows: ArchiveColumns) -> None:
+    """Hand the events of a fold to the archiver. A trigger counts them, once each."""
     await db.run(
         """
-        INSERT INTO archive_queue (workspace_id, seq, size, events)
-        SELECT * FROM unnest(%(workspaces)s::uuid[], %(seqs)s::bigint[], %(sizes)s::int[], %(events)s::bytea[])
+        INSERT INTO archive_queue (workspace_id, seq, size, events, counted, bytes)
+        SELECT workspace_id, %(number)s, size, events, counted, bytes
+        FROM unnest(%(workspaces)s::uuid[], %(sizes)s::int[], %(events)s::bytea[], %(counted)s::int[], %(bytes)s::int[])
+          AS new (workspace_id, size, events, counted, bytes)
         """,
-        {"workspaces": workspaces, "seqs": seqs, "sizes": sizes, "events": events},
+        {
+            "number": number,
+            "workspaces": rows.workspaces,
+            "sizes": rows.sizes,
+            "events": rows.events,
+            "counted": rows.counted,
+            "bytes": rows.bytes,
+        },
     )
 
 

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from tenfold.engagement.journeys import keyed, model, run_store, service, store
 from tenfold.engagement.journeys.model import Run
 from tenfold.engagement.journeys.run_store import MovedRun, NewRun
 from tenfold.engagement.journeys.step import Effects, World, step
+from tenfold.jobs.fairness import LANES_WALKED, Round
 from tenfold.kit.clock import from_millis, iso, now
 from tenfold.kit.ids import named_id, new_id, try_parse_id
 from tenfold.kit.jsonpath import MISSING
@@ -26,7 +28,7 @@ from tenfold.tenancy import door
 from tenfold.tenancy.scope import BatchScope, Stores, Workspace
 from tenfold.tenancy.workspaces import workspaces_of
 
-_MOST = 500
+_MOST, _PER_LANE = 500, 16
 _INACTIVE_PAUSE_MS = 60_000
 _FAULT_PAUSE_MS = 3_600_000
 _log = get("journeys")
@@ -63,10 +65,14 @@ class _Results:
             self.events[owner] += told
 
 
-async def advance_once(stores: Stores) -> int:
-    """Take the runs that are due one step further; how many there were."""
+async def advance_once(stores: Stores, place: Round) -> int:
+    """Take the runs that are due one step further; how many there were. `place` is in the round of lanes."""
     async with door.queues(stores) as db:
-        rows = await run_store.peek_due(db, _MOST)
+        rows = await place.due(
+            await run_store.peek_due(db, _MOST),
+            partial(run_store.peek_due_lanes, db, lanes=LANES_WALKED, per_lane=_PER_LANE),
+            _MOST,
+        )
     if not rows:
         return 0
     scope = BatchScope(stores, frozenset(row["workspace_id"] for row in rows))

@@ -122,6 +122,29 @@ async def peek_due(db: Db, limit: int) -> list[Row]:
     )
 
 
+async def peek_due_lanes(db: Db, after: UUID, *, lanes: int, per_lane: int) -> list[Row]:
+    """Runs due in the next lanes after `after`, the earliest few of each; where the walk ended early, its last lane."""
+    return await db.all(
+        """
+        WITH RECURSIVE walk AS (
+          (SELECT lane, 1 AS nth FROM runs
+           WHERE lane > %(after)s AND ended_at IS NULL AND due_at IS NOT NULL ORDER BY lane LIMIT 1)
+          UNION ALL
+          SELECT (SELECT r.lane FROM runs r WHERE r.lane > walk.lane AND r.ended_at IS NULL AND r.due_at IS NOT NULL
+                  ORDER BY r.lane LIMIT 1), nth + 1
+          FROM walk WHERE walk.lane IS NOT NULL AND nth < %(lanes)s
+        )
+        SELECT walk.lane, due.workspace_id, due.id, w.service_class, walk.nth
+        FROM walk LEFT JOIN LATERAL (
+          SELECT r.workspace_id, r.id FROM runs r
+          WHERE r.lane = walk.lane AND r.due_at <= now() AND r.ended_at IS NULL ORDER BY r.due_at LIMIT %(per_lane)s
+        ) AS due ON true LEFT JOIN workspaces w ON w.workspace_id = walk.lane
+        WHERE walk.lane IS NOT NULL AND (due.id IS NOT NULL OR walk.nth = %(lanes)s)
+        """,
+        {"after": after, "lanes": lanes, "per_lane": per_lane},
+    )
+
+
 async def take(db: Db, workspaces: list[UUID], ids: list[UUID]) -> Answer:
     """Live runs by id, locked; those that another worker has are left out."""
     return await db.send(

@@ -12,6 +12,8 @@ from tenfold.kit.errors import Invalid
 from tenfold.tenancy import door
 from tenfold.tenancy.scope import Scope
 
+HELD = "QuotaExceeded"  # over the quota of messages a month, until it turns or the limit is raised
+
 
 async def read(scope: Scope, ids: list[UUID] | None) -> list[dict[str, Any]]:
     """The wire's statistics of journeys that have a definition; proportions are percentages."""
@@ -28,6 +30,7 @@ async def read(scope: Scope, ids: list[UUID] | None) -> list[dict[str, Any]]:
             "journeyId": str(row["id"]),
             "workspaceId": str(row["workspace_id"]),
             "nodeStats": _nodes(row, passed, sent),
+            "waiting": _held(row, sent),
         }
         for row in journeys
         if row["definition"] is not None
@@ -67,7 +70,7 @@ def _nodes(
 
 
 def _message(statuses: Mapping[str | None, int], channel: str) -> dict[str, Any]:
-    total = sum(count for status, count in statuses.items() if status is not None)
+    total = sum(count for status, count in statuses.items() if status not in (None, HELD))
     failed = sum(
         statuses.get(str(status), 0)
         for status in (Internal.MESSAGE_FAILURE, Internal.MESSAGE_SKIPPED, Internal.BAD_CONFIGURATION)
@@ -79,8 +82,15 @@ def _message(statuses: Mapping[str | None, int], channel: str) -> dict[str, Any]
         "sendRate": _percent(delivered, total),
         "channelStats": {"type": channel, **rates},
         "proportions": {"childEdge": _percent(delivered, total)},
-        "waiting": statuses.get(None, 0),
+        "waiting": statuses.get(None, 0) + statuses.get(HELD, 0),
+        "waitingFor": {HELD: statuses[HELD]} if HELD in statuses else {},
     }
+
+
+def _held(row: Mapping[str, Any], sent: Mapping[tuple[UUID, str], Mapping[str | None, int]]) -> dict[str, int]:
+    """How many of a journey's messages wait, by what they wait for."""
+    held = sum(statuses.get(HELD, 0) for (journey, _), statuses in sent.items() if journey == row["id"])
+    return {HELD: held} if held else {}
 
 
 def _percent(part: int, whole: int) -> float:

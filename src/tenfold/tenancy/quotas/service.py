@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tenfold.kit.clock import iso
+from tenfold.kit.clock import iso, now
 from tenfold.tenancy import door, workspaces
 from tenfold.tenancy.quotas import store
-from tenfold.tenancy.quotas.model import COUNTED, FIELDS, Limits, check_ceiling, effective
+from tenfold.tenancy.quotas.model import FIELDS, Limits, check_ceiling, effective, next_month, shown_usage
 from tenfold.tenancy.scope import Scope
 
 
@@ -15,12 +15,13 @@ async def show(scope: Scope) -> dict[str, Any]:
         row = await store.read(db, scope.workspace_id) or {}
         used = {item["resource"]: item["used"] for item in await store.usage(db, scope.workspace_id)}
     ceiling: Limits = row.get("ceiling") or {}
+    moment = scope.workspace.test_now or now()
     held = effective(row.get("own") or {}, row.get("defaults") or {}, ceiling)
     return {
         "quota": {**_named(scope, held), **_times(row)},
         "ceiling": _named(scope, ceiling),
-        "usage": {resource: used.get(resource, 0) for resource in COUNTED},
-        "resetsAt": None,
+        "usage": shown_usage(used, moment),
+        "resetsAt": iso(next_month(moment)),
     }
 
 
@@ -33,7 +34,7 @@ async def put(scope: Scope, wanted: Limits) -> dict[str, Any]:
         row = await store.read(db, scope.workspace_id) or {}
         check_ceiling(wanted, row.get("ceiling") or {})
         await store.put(db, scope.workspace_id, dict(wanted))
-    workspaces.forget(scope.stores, scope.workspace_id)
+    workspaces.forget_family(scope.stores, scope.workspace_id)
     return (await show(scope))["quota"]
 
 
@@ -41,14 +42,14 @@ async def reset(scope: Scope) -> None:
     """Back to the defaults."""
     async with door.workspace(scope) as db:
         await store.delete(db, scope.workspace_id)
-    workspaces.forget(scope.stores, scope.workspace_id)
+    workspaces.forget_family(scope.stores, scope.workspace_id)
 
 
 async def put_ceiling(scope: Scope, wanted: Limits) -> dict[str, Any]:
     """Set what the platform allows at most."""
     async with door.workspace(scope) as db:
         await store.put_ceiling(db, scope.workspace_id, dict(wanted))
-    workspaces.forget(scope.stores, scope.workspace_id)
+    workspaces.forget_family(scope.stores, scope.workspace_id)
     return (await show(scope))["ceiling"]
 
 
