@@ -12,7 +12,7 @@ import psycopg
 from tenfold.kit.errors import AppError, ConfigurationError
 from tenfold.storage import probe
 from tenfold.storage.migrate import pending
-from tenfold.tenancy import catalogue
+from tenfold.tenancy import catalogue, catalogue_store
 from tenfold.tenancy.context import SETTING, signed
 from tenfold.wiring import APP, SERVICE, Installation, clickhouse_of
 
@@ -57,7 +57,7 @@ def _quotas(owner: psycopg.Connection[Any]) -> str | None:
 
 def _storage(found: Installation, owner: psycopg.Connection[Any]) -> str | None:
     """Bytes as they were counted, beside those in the archive. For a server at rest: events on their way move."""
-    rows = asyncio.run(_ask(found, "SELECT workspace_id, sum(bytes) AS kept FROM events GROUP BY workspace_id"))
+    rows = asyncio.run(_ask(found, catalogue_store.ARCHIVED))
     return "; ".join(catalogue.storage_drift(owner, {row["workspace_id"]: row["kept"] for row in rows})[:100]) or None
 
 
@@ -151,7 +151,7 @@ def _pool(found: Installation) -> str | None:
 
 
 def _archive(found: Installation) -> str | None:
-    asyncio.run(_ask(found, "SELECT 1 AS one"))
+    asyncio.run(_ask(found, catalogue_store.REACHED))
     return None
 
 

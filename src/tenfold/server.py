@@ -1,6 +1,7 @@
 """The server process: HTTP on the main thread's event loop, the worker on a thread with its own."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
@@ -16,15 +17,17 @@ from tenfold.engagement.audience.admitting import admit
 from tenfold.engagement.events.accept import Acceptor
 from tenfold.http.app import build
 from tenfold.jobs.pressure import Pressure
-from tenfold.kit.errors import ConfigurationError
+from tenfold.kit.errors import AppError, ConfigurationError
 from tenfold.kit.logs import get
 from tenfold.tenancy.audit.watch import Watch
-from tenfold.tenancy.scope import ClickHouse
+from tenfold.tenancy.metering import service as metering
+from tenfold.tenancy.scope import ClickHouse, Stores
 from tenfold.wiring import ENDPOINTS, Installation, clickhouse_of, migrate, site, stores
 from tenfold.worker import run_worker
 
 _log = get("server")
 _WATCH_SECONDS = 1.0
+_CHECK_SECONDS = 15.0
 _LAST_LOOK_SECONDS = 5.0
 _SWITCH_SECONDS = 0.0005  # the API must not wait long for the worker to let go of the interpreter
 _API_CONNECTIONS, _WORKER_CONNECTIONS = 12, 12
@@ -98,6 +101,8 @@ async def _api(
         accepting = asyncio.create_task(acceptor.run())
         watch = Watch(opened)
         watching = asyncio.create_task(watch.run())
+        metered = asyncio.create_task(metering.run(opened))
+        checking = asyncio.create_task(_check_connections(opened))
         server = Server(
             build(site(found, opened, acceptor, watch), ENDPOINTS),
             address=address.host,
@@ -116,7 +121,16 @@ async def _api(
         await serving
         accepting.cancel()
         await watch.settled(_LAST_LOOK_SECONDS)
-        watching.cancel()
+        for task in (watching, metered, checking):
+            task.cancel()
+        with contextlib.suppress(AppError):
+            await metering.flush(opened)
+
+
+async def _check_connections(opened: Stores) -> None:
+    while True:
+        await asyncio.sleep(_CHECK_SECONDS)
+        await opened.app.check()
 
 
 async def _until_listening(address: Address) -> None:

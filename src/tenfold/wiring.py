@@ -10,6 +10,7 @@ from tenfold.access.keys import ENDPOINTS as KEYS
 from tenfold.access.login import ENDPOINTS as LOGIN
 from tenfold.access.members import ENDPOINTS as MEMBERS
 from tenfold.access.quotas import ENDPOINTS as QUOTAS
+from tenfold.access.usage import ENDPOINTS as USAGE
 from tenfold.engagement.audience.routes import ENDPOINTS as AUDIENCE
 from tenfold.engagement.channels.routes import ENDPOINTS as CHANNELS
 from tenfold.engagement.deliveries.routes import ENDPOINTS as DELIVERIES
@@ -32,9 +33,11 @@ from tenfold.storage.migrate import clickhouse_schema, migrate_postgres
 from tenfold.storage.postgres import Pool, hear
 from tenfold.tenancy.access.passwords import Password
 from tenfold.tenancy.audit.watch import Watch
+from tenfold.tenancy.gate import Gate
 from tenfold.tenancy.keys import sign
 from tenfold.tenancy.quotas.model import FIELDS, Limits, read_limits
 from tenfold.tenancy.scope import Stores
+from tenfold.tenancy.service_class import CLASSES, STANDARD
 
 APP, SERVICE = "tenfold_app", "tenfold_service"
 _NOBODYS = ("tenfold_directory", "tenfold_keeper", "tenfold_auditor", "tenfold_accountant")
@@ -44,6 +47,7 @@ ENDPOINTS: list[Endpoint] = [
     *KEYS,
     *MEMBERS,
     *QUOTAS,
+    *USAGE,
     *LOGIN,
     *AUDIT,
     *EVENTS,
@@ -174,15 +178,23 @@ def _default_quotas(settings: Settings) -> Limits:
 @contextlib.asynccontextmanager
 async def stores(found: Installation, clickhouse: ClickHouse, *, name: str, size: int) -> AsyncGenerator[Stores]:
     """The stores for one event loop: connections as the app role, and a few as the service role."""
-    passwords = found.passwords()
+    passwords, usual = found.passwords(), CLASSES[STANDARD]
+    limits = (usual.statement_timeout, usual.lock_timeout) if name == "api" else None
     pools = [
-        Pool(found.database_url, user=role, password=passwords[role] or "", size=most, name=f"tenfold-{name}")
+        Pool(
+            found.database_url,
+            user=role,
+            password=passwords[role] or "",
+            size=most,
+            name=f"tenfold-{name}",
+            limits=limits,
+        )
         for role, most in ((APP, size), (SERVICE, 4))
     ]
     for pool in pools:
         await pool.open()
     try:
-        yield Stores(pools[0], pools[1], clickhouse, found.secret, found.context_key, {}, {})
+        yield Stores(pools[0], pools[1], clickhouse, found.secret, found.context_key, {}, {}, Gate(size))
     finally:
         for pool in pools:
             await pool.close()

@@ -1,6 +1,7 @@
 """The worker: every loop that moves work forward, on one event loop."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,8 +19,10 @@ from tenfold.jobs.due import ring_due
 from tenfold.jobs.fairness import Round
 from tenfold.jobs.pressure import Pressure
 from tenfold.jobs.runner import Bells, Step, run_loop
+from tenfold.kit.errors import AppError
 from tenfold.kit.logs import get
 from tenfold.tenancy.audit import log
+from tenfold.tenancy.metering import service as metering
 from tenfold.tenancy.scope import Stores
 from tenfold.wiring import Installation
 from tenfold.wiring import bells as bells_of
@@ -62,12 +65,15 @@ async def run_worker(found: Installation, stores: Stores, pressure: Pressure) ->
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_listen(found, bells))
+            group.create_task(metering.run(stores))
             group.create_task(run_loop("due", partial(ring_due, stores, bells), asyncio.Event(), idle=_LOOK))
             for item in [*folds, *_timed(stores, folder.programs), *_sending(stores, sender), *_jobs(stores, folder)]:
                 bell = bells.of(item.name)
                 group.create_task(run_loop(item.name, item.step, bell, idle=item.idle, gather=item.gather))
     finally:
         await sender.close()
+        with contextlib.suppress(AppError):
+            await metering.flush(stores)
 
 
 def _timed(stores: Stores, programs: Programs) -> list[Loop]:
@@ -77,6 +83,7 @@ def _timed(stores: Stores, programs: Programs) -> list[Loop]:
         Loop("runs", partial(advancing.advance_once, stores, Round())),
         Loop("audit", partial(log.chain_pending, stores), idle=_AUDIT_LOOK),
         Loop("retention", partial(log.trim_all, stores), idle=_HOURLY),
+        Loop("usage", partial(metering.roll, stores), idle=_HOURLY),
     ]
 
 

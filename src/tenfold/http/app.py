@@ -9,6 +9,7 @@ import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
+from uuid import UUID
 
 import msgspec
 from litestar import Litestar, Request, Response, route
@@ -25,6 +26,7 @@ from tenfold.http.endpoint import Call, Endpoint, Reply, mounts, wire_name
 from tenfold.http.permissions import permission_of
 from tenfold.http.problems import Answered
 from tenfold.http.wire import WireRoute, check_request, parse_query, table
+from tenfold.kit.clock import monotonic
 from tenfold.kit.errors import AppError, Invalid, TooLarge
 from tenfold.kit.ids import new_id
 from tenfold.kit.jsontypes import as_list, as_object
@@ -38,6 +40,7 @@ _CORS = {
     b"access-control-expose-headers": b"Content-Disposition, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy",
 }
 _PATIENCE = 8
+_OUR_FAULT = 500
 _LONGEST_ADDRESS = 64
 _DEEP = "JSON is nested too deeply"
 
@@ -61,12 +64,16 @@ def _mount(site: Site, endpoint: Endpoint, path: str) -> HTTPRouteHandler:
     async def answer(request: Request[Any, Any, Any]) -> Response[Any]:
         if request.scope["path"].endswith("/") and endpoint.path.count("/") > 1:
             return _response(problems.not_found(request.method, request.scope["path"]))
-        request_id = str(new_id())
+        request_id, since = str(new_id()), monotonic()
+        workspace: UUID | None = None
         try:
             call = await admit(site, gate, await _read(site, endpoint, wire, request, request_id))
+            workspace = call.workspace_scope and call.workspace_scope.workspace_id
             reply = finished(call, await endpoint.handler(call))
         except AppError as error:
             reply = problems.reply_to(error)
+        if workspace is not None:
+            site.stores.meter.request(workspace, monotonic() - since, failed=reply.status >= _OUR_FAULT)
         return _response(replace(reply, headers={**reply.headers, "X-Request-Id": request_id}))
 
     methods = [HttpMethod(endpoint.method), *([HttpMethod.HEAD] if endpoint.method == "GET" else [])]

@@ -73,6 +73,7 @@ PERMISSIONS: Final = {
     "GET /quotas": "quotas:read",
     "PUT /quotas": "quotas:write",
     "DELETE /quotas": "quotas:write",
+    "GET /tenant-metrics": "usage:read",
     "GET /session": ANYONE,
 }
 _GUARDED: Final = (Door.WORKSPACE, Door.SESSION, Door.ADMIN)

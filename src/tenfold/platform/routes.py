@@ -55,6 +55,11 @@ async def set_status(call: Call) -> Reply:
     return Reply(200, shown(await workspaces.set_status(await _scope(call), str(_object(call.body).get("status")))))
 
 
+async def set_class(call: Call) -> Reply:
+    """The workspace's share beside others, and how long its statements may take."""
+    return Reply(200, shown(await workspaces.set_class(await _scope(call), str(_object(call.body).get("class")))))
+
+
 async def move_clock(call: Call) -> Reply:
     text = _object(call.body or {}).get("now")
     target = parse_iso(text) if isinstance(text, str) else None
@@ -107,6 +112,7 @@ def shown(workspace: Workspace) -> dict[str, Any]:
         "name": workspace.name,
         "type": workspace.type,
         "status": workspace.status,
+        "class": workspace.service_class,
         "createdAt": iso(workspace.created_at),
         "updatedAt": iso(workspace.updated_at),
     }
@@ -152,6 +158,7 @@ ENDPOINTS = [
     Endpoint("GET", "/workspaces", Door.PLATFORM, page),
     Endpoint("GET", "/workspaces/{workspace_id:str}", Door.PLATFORM, show),
     Endpoint("PUT", "/workspaces/{workspace_id:str}/status", Door.PLATFORM, set_status),
+    Endpoint("PUT", "/workspaces/{workspace_id:str}/class", Door.PLATFORM, set_class),
     Endpoint("PUT", "/workspaces/{workspace_id:str}/ceiling", Door.PLATFORM, put_ceiling),
     Endpoint("POST", "/workspaces/{workspace_id:str}/members", Door.PLATFORM, invite),
     Endpoint("POST", "/workspaces/{workspace_id:str}/clock", Door.PLATFORM, move_clock),

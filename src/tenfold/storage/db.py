@@ -14,20 +14,27 @@ Row = DictRow
 Parameters = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Db:
-    """An open transaction on a connection in pipeline mode: what is not read back costs no round trip."""
+    """An open transaction on a connection in pipeline mode: what is not read back costs no round trip.
+
+    `sent` counts its statements.
+    """
 
     connection: AsyncConnection[DictRow]
+    sent: int = 0
 
     async def run(self, statement: LiteralString, parameters: Parameters | None = None) -> None:
         """Send a statement whose result nobody reads; an error shows at the next read or at commit."""
+        self.sent += 1
         await self.connection.execute(statement, parameters)
 
     async def all(self, statement: LiteralString, parameters: Parameters | None = None) -> list[Row]:
+        self.sent += 1
         return await (await self.connection.execute(statement, parameters)).fetchall()
 
     async def one(self, statement: LiteralString, parameters: Parameters | None = None) -> Row | None:
+        self.sent += 1
         return await (await self.connection.execute(statement, parameters)).fetchone()
 
     async def count(self, statement: LiteralString, parameters: Parameters | None = None) -> int:
@@ -36,6 +43,7 @@ class Db:
 
     async def send(self, statement: LiteralString, parameters: Parameters | None = None) -> "Answer":
         """Send now, read later: several statements share one round trip."""
+        self.sent += 1
         return Answer(await self.connection.execute(statement, parameters))
 
 

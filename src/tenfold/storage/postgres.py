@@ -16,13 +16,21 @@ from tenfold.kit.errors import Invalid, Unavailable
 from tenfold.storage.db import Db
 
 _POOL_WAIT_SECONDS = 10
+_PREPARED = 400  # statements kept on a connection: all that the code has
+_LIMITS = "SELECT set_config('statement_timeout', %s::text, true), set_config('lock_timeout', %s::text, true)"
+_CONNECTION_LIMITS = (
+    "SELECT set_config('statement_timeout', %s::text, false), set_config('lock_timeout', %s::text, false)"
+)
 _UNSTORABLE = (DataError, CharacterNotInRepertoire, UntranslatableCharacter)  # the driver and the server say so
 
 
 class Pool:
     """Connections of one role. `transaction` begins with a setting, in the same flush as the first statement."""
 
-    def __init__(self, url: str, *, user: str, password: str, size: int, name: str) -> None:
+    def __init__(
+        self, url: str, *, user: str, password: str, size: int, name: str, limits: tuple[int, int] | None = None
+    ) -> None:
+        self._limits = limits
         conninfo = make_conninfo(url, user=user, password=password, application_name=name)
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             conninfo,
@@ -31,27 +39,36 @@ class Pool:
             min_size=1,
             max_size=size,
             open=False,
-            configure=_configure,
+            configure=self._configure,
             timeout=_POOL_WAIT_SECONDS,
         )
 
     async def open(self) -> None:
         await self._pool.open(wait=True, timeout=30)
 
+    async def check(self) -> None:
+        """Replace connections that no longer answer, so that no request finds one."""
+        await self._pool.check()
+
     async def close(self) -> None:
         await self._pool.close()
 
     @asynccontextmanager
-    async def transaction(self, setting: str | None, value: str, *, snapshot: bool = False) -> AsyncGenerator[Db]:
+    async def transaction(
+        self, setting: str | None, value: str, *, snapshot: bool = False, limits: tuple[int, int] | None = None
+    ) -> AsyncGenerator[Db]:
         """A transaction in which `setting` has `value`; it ends with the transaction, whatever happens.
 
-        With `snapshot` all its statements see the same moment.
+        With `snapshot` all its statements see the same moment. `limits` are how many milliseconds a statement and a
+        lock may take, if not the pool's own.
         Raises Unavailable when the database is away, Invalid for text that PostgreSQL cannot hold.
         """
         try:
             async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
                 if snapshot:
                     await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                if limits is not None:
+                    await connection.execute(_LIMITS, limits, prepare=True)
                 if setting is not None:
                     await connection.execute("SELECT set_config(%s, %s, true)", (setting, value), prepare=True)
                 yield Db(connection)
@@ -71,6 +88,11 @@ class Pool:
         except (PoolTimeout, OperationalError) as error:
             raise Unavailable(f"PostgreSQL is away or busy: {error}") from error
 
+    async def _configure(self, connection: AsyncConnection[DictRow]) -> None:
+        await _configure(connection)
+        if self._limits is not None:
+            await connection.execute(_CONNECTION_LIMITS, self._limits)
+
 
 async def _configure(connection: AsyncConnection[DictRow]) -> None:
     """Arrays travel in binary, JSON is read and written by msgspec: several times faster than the defaults.
@@ -81,6 +103,7 @@ async def _configure(connection: AsyncConnection[DictRow]) -> None:
     server = await (await connection.execute("SELECT pg_backend_pid() AS pid")).fetchone()
     if server is not None and server["pid"] != connection.info.backend_pid:
         connection.prepare_threshold = None
+    connection.prepared_max = _PREPARED
     connection.adapters.register_dumper(list, ListBinaryDumper)
     set_json_loads(msgspec.json.decode, connection)
     set_json_dumps(msgspec.json.encode, connection)

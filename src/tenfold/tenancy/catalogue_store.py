@@ -28,7 +28,8 @@ _INDEXES_NOT_LED_BY_WORKSPACE: LiteralString = """(
     'workspaces_age', 'workspaces_domain', 'workspaces_parent', 'members_email', 'inbox_lanes', 'archive_queue_order',
     'archive_queue_blocks', 'profiles_wake', 'jobs_due', 'messages_due', 'messages_sending', 'runs_due',
     'audit_pending_order', 'segments_id', 'user_properties_id', 'journeys_id', 'message_templates_id',
-    'subscription_groups_id', 'admin_keys_id', 'secrets_lookup', 'runs_lanes', 'profiles_lanes')
+    'subscription_groups_id', 'admin_keys_id', 'secrets_lookup', 'runs_lanes', 'profiles_lanes',
+    'usage_age')
 """
 
 RULES: dict[str, LiteralString] = {
@@ -214,6 +215,8 @@ QUOTA_DRIFT: LiteralString = """
         OR (resource NOT LIKE 'messages:%' AND COALESCE(u.used, 0) > COALESCE(r.counted, 0)))
     ORDER BY workspace_id, resource LIMIT 100
 """
+ARCHIVED: LiteralString = "SELECT workspace_id, sum(bytes) AS kept FROM events GROUP BY workspace_id"
+REACHED: LiteralString = "SELECT 1 AS one"
 # Bytes counted for each workspace, those on their way to the archive, and whose child it is.
 STORAGE: LiteralString = """
     SELECT w.workspace_id, w.parent_id, COALESCE(u.used, 0),

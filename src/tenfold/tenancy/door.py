@@ -5,47 +5,65 @@ whether the transaction committed, failed or was cancelled. Without it the polic
 """
 
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID
 
 from psycopg import DatabaseError
 
+from tenfold.kit.clock import monotonic
 from tenfold.kit.errors import Forbidden
 from tenfold.storage.db import Db
 from tenfold.tenancy.context import IDENTITY, PLATFORM, SETTING, signed
 from tenfold.tenancy.refusals import exceeded
 from tenfold.tenancy.scope import SYSTEM, Actor, BatchScope, Scope, Stores
+from tenfold.tenancy.service_class import CLASSES, STANDARD, weight
+
+_OURS = (UUID(int=0), "priority")  # the lane of what belongs to no single workspace
 
 
 @asynccontextmanager
-async def workspace(scope: Scope | BatchScope, *, snapshot: bool = False) -> AsyncGenerator[Db]:
+async def workspace(scope: Scope | BatchScope, *, snapshot: bool = False, metered: bool = True) -> AsyncGenerator[Db]:
     """A transaction that sees and writes the scope's workspaces only; commits at the end.
 
-    With `snapshot` all its statements see the same moment.
-    Raises Forbidden for a scope of no workspace, Unavailable when the database is away, QuotaExceeded when something
-    made in it is one too many.
+    With `snapshot` all its statements see the same moment. Unless `metered` is off, its workspaces are charged for it.
+    Raises Forbidden for a scope of no workspace, Unavailable when the database is away or busy, QuotaExceeded when
+    something made in it is one too many.
     """
     if not scope.claimed:
         raise Forbidden("a scope names at least one workspace")
-    context = _context(scope.stores, scope.claimed, scope.actor, scope.request_id, scope.address)
-    try:
-        async with scope.stores.app.transaction(SETTING, context, snapshot=snapshot) as db:
-            yield db
-    except DatabaseError as error:
-        raise exceeded(error) or error from error
+    stores = scope.stores
+    context = _context(stores, scope.claimed, scope.actor, scope.request_id, scope.address)
+    lane, kind = (scope.workspace.root_id, scope.workspace.service_class) if isinstance(scope, Scope) else _OURS
+    async with stores.gate.place(lane, weight(kind)):
+        since, used = monotonic(), 0
+        try:
+            async with stores.app.transaction(SETTING, context, snapshot=snapshot, limits=_limits(kind)) as db:
+                yield db
+                used = db.sent
+        except DatabaseError as error:
+            raise exceeded(error) or error from error
+        finally:
+            if metered:
+                stores.meter.statements(scope.claimed, used, monotonic() - since)
+
+
+def _limits(kind: str) -> tuple[int, int] | None:
+    """How long statements and locks may take, where it is not what the connections have anyway."""
+    found = CLASSES[kind]
+    return None if kind == STANDARD else (found.statement_timeout, found.lock_timeout)
 
 
 @asynccontextmanager
 async def identity(stores: Stores) -> AsyncGenerator[Db]:
     """People, their accounts and sessions, and where they are members; no workspace's data."""
-    async with stores.app.transaction(SETTING, _context(stores, (IDENTITY,))) as db:
+    async with _ours(stores), stores.app.transaction(SETTING, _context(stores, (IDENTITY,))) as db:
         yield db
 
 
 @asynccontextmanager
 async def platform(stores: Stores) -> AsyncGenerator[Db]:
     """The directory of all workspaces, for whoever runs the installation; none of their data."""
-    async with stores.app.transaction(SETTING, _context(stores, (PLATFORM,))) as db:
+    async with _ours(stores), stores.app.transaction(SETTING, _context(stores, (PLATFORM,))) as db:
         yield db
 
 
@@ -66,8 +84,13 @@ async def glance(stores: Stores) -> AsyncGenerator[Db]:
 @asynccontextmanager
 async def directory(stores: Stores) -> AsyncGenerator[Db]:
     """Look a workspace or key up before any is known: only the functions of the directory answer here."""
-    async with stores.app.transaction(None, "") as db:
+    async with _ours(stores), stores.app.transaction(None, "") as db:
         yield db
+
+
+def _ours(stores: Stores) -> AbstractAsyncContextManager[None]:
+    lane, kind = _OURS
+    return stores.gate.place(lane, weight(kind))
 
 
 def _context(

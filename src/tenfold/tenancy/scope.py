@@ -3,7 +3,7 @@
 It is the explicit first argument of everything that touches a tenant's data.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,8 @@ from uuid import UUID
 from tenfold.kit.clock import EPOCH, to_millis
 from tenfold.storage.clickhouse import ClickHouse
 from tenfold.storage.postgres import Pool
+from tenfold.tenancy.gate import Gate
+from tenfold.tenancy.meter import Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Stores:
     context_key: bytes
     directory_cache: dict[UUID, Any]
     key_cache: dict[str, Any]
+    gate: Gate
+    meter: Meter = field(default_factory=Meter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,13 @@ async def update_status(db: Db, workspace_id: UUID, *, status: str, name: str, e
     )
 
 
+async def update_class(db: Db, workspace_id: UUID, name: str) -> None:
+    await db.run(
+        "UPDATE workspaces SET service_class = %(name)s, updated_at = now() WHERE workspace_id = %(workspace_id)s",
+        {"workspace_id": workspace_id, "name": name},
+    )
+
+
 async def set_test_now(db: Db, workspace_id: UUID, moment: object) -> None:
     await db.run(
         "UPDATE workspaces SET test_now = %(moment)s WHERE workspace_id = %(workspace_id)s",

@@ -2,7 +2,7 @@
 
 import secrets as random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from tenfold.kit.ids import new_id, try_parse_id
 from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door, keys, store
 from tenfold.tenancy.scope import BatchScope, Scope, Stores, Workspace
+from tenfold.tenancy.service_class import CLASSES
 
 TYPES = ("Root", "Parent", "Child")
 STATUSES = ("Active", "Paused", "Tombstoned")
@@ -45,8 +46,11 @@ async def find(stores: Stores, workspace_id: UUID) -> Workspace | None:
     """A workspace by id, at most a second old."""
     known = stores.directory_cache.get(workspace_id)
     if known is not None and known[0] > monotonic():
+        stores.meter.cache(workspace_id, hit=True)
         return known[1]
     found = await find_now(stores, workspace_id)
+    if found is not None:
+        stores.meter.cache(workspace_id, hit=False)
     return found and _remember(stores, found)
 
 
@@ -157,6 +161,19 @@ async def set_status(scope: Scope, status: str) -> Workspace:
     if found is None:
         raise NotFound("no such workspace")
     return found
+
+
+async def set_class(scope: Scope, name: str) -> Workspace:
+    """Give a workspace a class of service; the platform's to do.
+
+    Raises Invalid for a class that there is none of.
+    """
+    if name not in CLASSES:
+        raise Invalid(f"class must be one of {', '.join(CLASSES)}")
+    async with door.workspace(scope) as db:
+        await store.update_class(db, scope.workspace_id, name)
+    forget(scope.stores, scope.workspace_id)
+    return replace(scope.workspace, service_class=name)
 
 
 async def by_write_key(stores: Stores, header: str) -> Workspace | None:

@@ -145,7 +145,14 @@ class Folder:
         await _apply(db, batch, workspaces, programs, writes)
         await writes.flush(db)
         await _archive(db, batch)
+        self._note_lag(taken)
         return sum(row["size"] for row in rows)
+
+    def _note_lag(self, rows: list[Row]) -> None:
+        present = now()
+        for row in rows:
+            millis = (present - row["received_at"]).total_seconds() * 1000
+            self._stores.meter.lag(row["workspace_id"], millis)
 
 
 def deep_lanes(rows: list[Row]) -> frozenset[UUID]:

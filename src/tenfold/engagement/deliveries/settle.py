@@ -17,6 +17,7 @@ from tenfold.engagement.events.model import Event, EventType, Internal
 from tenfold.jobs import queue
 from tenfold.kit.clock import now
 from tenfold.storage.db import Db, Row
+from tenfold.tenancy.metering import store as usage
 from tenfold.tenancy.quotas import store as quotas
 from tenfold.tenancy.scope import Workspace
 
@@ -76,6 +77,8 @@ async def write(db: Db, workspaces: dict[UUID, Workspace], settled: list[Settled
     held = {(row["workspace_id"], row["id"]) for row in written}
     mine = [item for item in done if (item.row["workspace_id"], item.row["id"]) in held]
     await _give_back(db, [item for item in mine if item.event is not Internal.MESSAGE_SENT], written)
+    if sent := [item.row["workspace_id"] for item in mine if item.event is Internal.MESSAGE_SENT]:
+        await usage.note_messages(db, sent)
     told: dict[UUID, list[Event]] = defaultdict(list)
     outcomes: dict[UUID, list[MessageOutcome]] = defaultdict(list)
     for item in mine:
