@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from granian.constants import Interfaces
 from granian.server.embed import Server
@@ -17,12 +18,16 @@ from tenfold.engagement.audience.admitting import admit
 from tenfold.engagement.events.accept import Acceptor
 from tenfold.http.app import build
 from tenfold.jobs.pressure import Pressure
+from tenfold.kit import telemetry
 from tenfold.kit.errors import AppError, ConfigurationError
 from tenfold.kit.logs import get
 from tenfold.tenancy.audit.watch import Watch
+from tenfold.tenancy.exposition import Exposition
+from tenfold.tenancy.gate import Gate
+from tenfold.tenancy.metering import series
 from tenfold.tenancy.metering import service as metering
 from tenfold.tenancy.scope import ClickHouse, Stores
-from tenfold.wiring import ENDPOINTS, Installation, clickhouse_of, migrate, site, stores
+from tenfold.wiring import ENDPOINTS, Installation, clickhouse_of, migrate, shared_memory, site, stores
 from tenfold.worker import run_worker
 
 _log = get("server")
@@ -66,18 +71,23 @@ async def _serve(found: Installation, address: Address, role: str, ready: Callab
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
-    clickhouse = clickhouse_of(found.settings)
+    clickhouse, exposition, pressure = clickhouse_of(found.settings), Exposition(), Pressure()
     opening = asyncio.create_task(clickhouse.open())
-    pressure = Pressure()
-    worker = WorkerThread(found, clickhouse, pressure) if role in ("all", "worker") else None
+    end_telemetry = telemetry.start()
+    worker = WorkerThread(found, clickhouse, pressure, exposition) if role in ("all", "worker") else None
     try:
         if worker:
             worker.start()
         async with asyncio.TaskGroup() as group:
             watching = [group.create_task(_watch_postgres(found)), group.create_task(pressure.watch())]
             if role in ("all", "api"):
-                await _api(found, address, clickhouse, stopping, ready)
+                async with stores(
+                    found, clickhouse, name="api", size=_API_CONNECTIONS, exposition=exposition
+                ) as opened:
+                    _tell(exposition, opened.gate)
+                    await _api(found, address, opened, stopping, ready)
             else:
+                _tell(exposition, Gate(0))
                 ready("worker")
                 await stopping.wait()
             for task in watching:
@@ -87,44 +97,53 @@ async def _serve(found: Installation, address: Address, role: str, ready: Callab
         if worker:
             await asyncio.to_thread(worker.stop)
         await clickhouse.close()
+        await asyncio.to_thread(end_telemetry)
+
+
+def _tell(exposition: Exposition, gate: Gate) -> None:
+    """Have the process' usage read whenever metrics are sent."""
+
+    def values(name: str) -> dict[str, float]:
+        return next(item.values for item in series.read(exposition, gate) if item.name == name)
+
+    for item in series.read(exposition, gate):
+        telemetry.observe(item.name, item.help, series.LABEL, partial(values, item.name), counter=item.counter)
 
 
 async def _api(
-    found: Installation,
-    address: Address,
-    clickhouse: ClickHouse,
-    stopping: asyncio.Event,
-    ready: Callable[[str], None],
+    found: Installation, address: Address, opened: Stores, stopping: asyncio.Event, ready: Callable[[str], None]
 ) -> None:
-    async with stores(found, clickhouse, name="api", size=_API_CONNECTIONS) as opened:
-        acceptor = Acceptor(opened, admit)
-        accepting = asyncio.create_task(acceptor.run())
-        watch = Watch(opened)
-        watching = asyncio.create_task(watch.run())
-        metered = asyncio.create_task(metering.run(opened))
-        checking = asyncio.create_task(_check_connections(opened))
-        server = Server(
-            build(site(found, opened, acceptor, watch), ENDPOINTS),
-            address=address.host,
-            port=address.port,
-            interface=Interfaces.ASGINL,
-            log_enabled=False,
-            websockets=False,
-            backlog=1024,
-        )
-        serving = asyncio.create_task(server.serve())
-        await _until_listening(address)
-        ready(f"http://{address.host}:{address.port}")
-        await stopping.wait()
-        server.interrupt_signal = True
-        server.main_loop_interrupt.set()
-        await serving
-        accepting.cancel()
-        await watch.settled(_LAST_LOOK_SECONDS)
-        for task in (watching, metered, checking):
-            task.cancel()
-        with contextlib.suppress(AppError):
-            await metering.flush(opened)
+    acceptor = Acceptor(opened, admit)
+    accepting = asyncio.create_task(acceptor.run())
+    watch = Watch(opened)
+    watching = asyncio.create_task(watch.run())
+    metered = asyncio.create_task(metering.run(opened))
+    checking = asyncio.create_task(_check_connections(opened))
+    memory = shared_memory(found.settings)
+    server = Server(
+        build(site(found, opened, acceptor, watch, memory), ENDPOINTS),
+        address=address.host,
+        port=address.port,
+        interface=Interfaces.ASGINL,
+        log_enabled=False,
+        websockets=False,
+        backlog=1024,
+    )
+    serving = asyncio.create_task(server.serve())
+    await _until_listening(address)
+    ready(f"http://{address.host}:{address.port}")
+    await stopping.wait()
+    server.interrupt_signal = True
+    server.main_loop_interrupt.set()
+    await serving
+    accepting.cancel()
+    await watch.settled(_LAST_LOOK_SECONDS)
+    for task in (watching, metered, checking):
+        task.cancel()
+    if memory:
+        await memory.close()
+    with contextlib.suppress(AppError):
+        await metering.flush(opened)
 
 
 async def _check_connections(opened: Stores) -> None:
@@ -155,8 +174,9 @@ async def _watch_postgres(found: Installation) -> None:
 class WorkerThread:
     """A worker with an event loop of its own, so that a long fold does not hold up requests."""
 
-    def __init__(self, found: Installation, clickhouse: ClickHouse, pressure: Pressure) -> None:
+    def __init__(self, found: Installation, clickhouse: ClickHouse, pressure: Pressure, exposition: Exposition) -> None:
         self._found, self._clickhouse, self._pressure = found, clickhouse, pressure
+        self._exposition = exposition
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -177,5 +197,7 @@ class WorkerThread:
             _log.info("worker stopped")
 
     async def _work(self) -> None:
-        async with stores(self._found, self._clickhouse, name="worker", size=_WORKER_CONNECTIONS) as opened:
+        size = _WORKER_CONNECTIONS
+        opening = stores(self._found, self._clickhouse, name="worker", size=size, exposition=self._exposition)
+        async with opening as opened:
             await run_worker(self._found, opened, self._pressure)

@@ -9,6 +9,7 @@ from tenfold.access.audit import ENDPOINTS as AUDIT
 from tenfold.access.keys import ENDPOINTS as KEYS
 from tenfold.access.login import ENDPOINTS as LOGIN
 from tenfold.access.members import ENDPOINTS as MEMBERS
+from tenfold.access.prometheus import ENDPOINTS as PROMETHEUS
 from tenfold.access.quotas import ENDPOINTS as QUOTAS
 from tenfold.access.usage import ENDPOINTS as USAGE
 from tenfold.engagement.audience.routes import ENDPOINTS as AUDIENCE
@@ -31,11 +32,14 @@ from tenfold.storage.clickhouse import ClickHouse
 from tenfold.storage.embedded import EmbeddedPostgres
 from tenfold.storage.migrate import clickhouse_schema, migrate_postgres
 from tenfold.storage.postgres import Pool, hear
+from tenfold.storage.redis import SharedMemory
 from tenfold.tenancy.access.passwords import Password
 from tenfold.tenancy.audit.watch import Watch
+from tenfold.tenancy.exposition import Exposition
 from tenfold.tenancy.gate import Gate
 from tenfold.tenancy.keys import sign
 from tenfold.tenancy.quotas.model import FIELDS, Limits, read_limits
+from tenfold.tenancy.quotas.rate_shared import SharedLimiter
 from tenfold.tenancy.scope import Stores
 from tenfold.tenancy.service_class import CLASSES, STANDARD
 
@@ -48,6 +52,7 @@ ENDPOINTS: list[Endpoint] = [
     *MEMBERS,
     *QUOTAS,
     *USAGE,
+    *PROMETHEUS,
     *LOGIN,
     *AUDIT,
     *EVENTS,
@@ -85,6 +90,7 @@ class Services:
     """What handlers use beside the stores."""
 
     acceptor: Acceptor
+    platform_key: str
     auth_mode: str
     password: Password | None
     openid: OpenId | None
@@ -93,11 +99,14 @@ class Services:
     secure_cookies: bool
 
 
-def site(found: Installation, opened: Stores, acceptor: Acceptor, watch: Watch) -> Site:
+def site(
+    found: Installation, opened: Stores, acceptor: Acceptor, watch: Watch, memory: SharedMemory | None = None
+) -> Site:
     """What the HTTP side of an installation shares."""
     settings = found.settings
     services = Services(
         acceptor,
+        found.platform_key,
         settings.auth_mode,
         Password(settings.password) if settings.password else None,
         OpenId(settings.openid) if settings.openid else None,
@@ -115,6 +124,7 @@ def site(found: Installation, opened: Stores, acceptor: Acceptor, watch: Watch) 
         services.openid,
         settings.secure_cookies,
         settings.trusted_proxies,
+        shared=SharedLimiter(memory) if memory else None,
     )
 
 
@@ -176,8 +186,13 @@ def _default_quotas(settings: Settings) -> Limits:
 
 
 @contextlib.asynccontextmanager
-async def stores(found: Installation, clickhouse: ClickHouse, *, name: str, size: int) -> AsyncGenerator[Stores]:
-    """The stores for one event loop: connections as the app role, and a few as the service role."""
+async def stores(
+    found: Installation, clickhouse: ClickHouse, *, name: str, size: int, exposition: Exposition | None = None
+) -> AsyncGenerator[Stores]:
+    """The stores for one event loop: connections as the app role, and a few as the service role.
+
+    `exposition` is where the loops of a process put together what they metered.
+    """
     passwords, usual = found.passwords(), CLASSES[STANDARD]
     limits = (usual.statement_timeout, usual.lock_timeout) if name == "api" else None
     pools = [
@@ -194,10 +209,17 @@ async def stores(found: Installation, clickhouse: ClickHouse, *, name: str, size
     for pool in pools:
         await pool.open()
     try:
-        yield Stores(pools[0], pools[1], clickhouse, found.secret, found.context_key, {}, {}, Gate(size))
+        keys = found.secret, found.context_key
+        shared = exposition or Exposition()
+        yield Stores(pools[0], pools[1], clickhouse, *keys, {}, {}, Gate(size), exposition=shared)
     finally:
         for pool in pools:
             await pool.close()
+
+
+def shared_memory(settings: Settings) -> SharedMemory | None:
+    """What all processes share, if the settings name a server for it."""
+    return None if settings.cache_url.startswith("memory:") else SharedMemory(settings.cache_url)
 
 
 @contextlib.asynccontextmanager

@@ -151,4 +151,4 @@ async def test_a_lane_that_cannot_be_folded_rests_and_the_others_go_on(monkeypat
 
     monkeypatch.setattr(folder, "_fold_held", fold)
     assert await folder._try([row(lane, 1, 1) for lane in (1, 2, 3)]) == 2
-    assert (sorted(folded), set(folder._resting)) == ([1, 3], {UUID(int=2)})
+    assert (sorted(folded), set(folder._round.out())) == ([1, 3], {UUID(int=2)})

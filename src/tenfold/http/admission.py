@@ -22,6 +22,7 @@ from tenfold.tenancy.audit.watch import Reach, Watch, named_ids
 from tenfold.tenancy.context import PLATFORM
 from tenfold.tenancy.quotas import rate
 from tenfold.tenancy.quotas.rate import Limiter
+from tenfold.tenancy.quotas.rate_shared import SharedLimiter
 from tenfold.tenancy.scope import Actor, Scope, Stores, platform_workspace
 
 _NEVER_LIMITED = ("/quotas",)  # or a limit of nothing could not be lifted
@@ -41,6 +42,7 @@ class Site:
     secure_cookies: bool = False
     trusted_proxies: frozenset[str] = frozenset()
     limiter: Limiter = field(default_factory=Limiter)
+    shared: SharedLimiter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ async def admit(site: Site, gate: Gate, call: Call) -> Call:
         return await _platform(site, gate, call)
     if door is Door.WRITE_KEY:
         scope = await auth.write_key_scope(_visit(site, gate, call), gate.endpoint.refusal)
-        return replace(call, workspace_scope=scope, rate_headers=_let_in(site, scope))
+        return replace(call, workspace_scope=scope, rate_headers=await _let_in(site, scope))
     try:
         scope, renewed = await _member(site, gate, call)
     except Crossing as crossing:
@@ -73,7 +75,7 @@ async def admit(site: Site, gate: Gate, call: Call) -> Call:
         site.watch.note(Reach(crossing.actor, call.request_id, call.address, _named(gate), crossing.home, ids))
         raise crossing.refusal from None
     _note(site, gate, call, scope)
-    told = dict[str, str]() if gate.endpoint.path in _NEVER_LIMITED else _let_in(site, scope)
+    told = dict[str, str]() if gate.endpoint.path in _NEVER_LIMITED else await _let_in(site, scope)
     await _permit(gate, scope)
     return replace(call, workspace_scope=scope, renewed_cookie=renewed, rate_headers=told)
 
@@ -84,13 +86,15 @@ def finished(call: Call, reply: Reply) -> Reply:
     return replace(reply, headers={**reply.headers, **call.rate_headers, **renewed})
 
 
-def _let_in(site: Site, scope: Scope) -> Mapping[str, str]:
+async def _let_in(site: Site, scope: Scope) -> Mapping[str, str]:
     """What the answer tells of the workspace's limit of requests, if it has one.
 
     Raises RateLimited when this request is one too many.
     """
     limits = rate.limits_of(scope.workspace)
-    verdict = site.limiter.take(limits, monotonic()) if limits else None
+    if not limits:
+        return {}
+    verdict = await site.shared.take(limits) if site.shared else site.limiter.take(limits, monotonic())
     if verdict is None:
         return {}
     told = rate.headers(verdict)

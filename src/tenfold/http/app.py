@@ -26,6 +26,7 @@ from tenfold.http.endpoint import Call, Endpoint, Reply, mounts, wire_name
 from tenfold.http.permissions import permission_of
 from tenfold.http.problems import Answered
 from tenfold.http.wire import WireRoute, check_request, parse_query, table
+from tenfold.kit import telemetry
 from tenfold.kit.clock import monotonic
 from tenfold.kit.errors import AppError, Invalid, TooLarge
 from tenfold.kit.ids import new_id
@@ -69,7 +70,10 @@ def _mount(site: Site, endpoint: Endpoint, path: str) -> HTTPRouteHandler:
         try:
             call = await admit(site, gate, await _read(site, endpoint, wire, request, request_id))
             workspace = call.workspace_scope and call.workspace_scope.workspace_id
-            reply = finished(call, await endpoint.handler(call))
+            with telemetry.span(
+                f"{endpoint.method} {path}", tenfold_workspace=str(workspace), http_request_id=request_id
+            ):
+                reply = finished(call, await endpoint.handler(call))
         except AppError as error:
             reply = problems.reply_to(error)
         if workspace is not None:

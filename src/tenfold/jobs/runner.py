@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from psycopg import OperationalError
 
+from tenfold.kit import telemetry
 from tenfold.kit.errors import Unavailable
 from tenfold.kit.logs import get
 
@@ -39,7 +40,7 @@ async def run_loop(name: str, step: Step, bell: asyncio.Event, *, idle: float, g
     while True:
         bell.clear()
         try:
-            while await step() > 0:  # noqa: ASYNC110 - the step is the work, not a wait
+            while await _traced(name, step) > 0:  # noqa: ASYNC110 - the step is the work, not a wait
                 await asyncio.sleep(0)
         except (Unavailable, OperationalError) as error:
             _log.warning("a store is away", loop=name, error=str(error))
@@ -49,6 +50,11 @@ async def run_loop(name: str, step: Step, bell: asyncio.Event, *, idle: float, g
             await asyncio.sleep(_PAUSE_AFTER_FAULT)
         await _wait(bell, idle)
         await asyncio.sleep(gather)
+
+
+async def _traced(name: str, step: Step) -> int:
+    with telemetry.span(f"work {name}"):
+        return await step()
 
 
 async def _wait(bell: asyncio.Event, seconds: float) -> None:

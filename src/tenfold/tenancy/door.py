@@ -10,6 +10,7 @@ from uuid import UUID
 
 from psycopg import DatabaseError
 
+from tenfold.kit import telemetry
 from tenfold.kit.clock import monotonic
 from tenfold.kit.errors import Forbidden
 from tenfold.storage.db import Db
@@ -38,7 +39,8 @@ async def workspace(scope: Scope | BatchScope, *, snapshot: bool = False, metere
         since, used = monotonic(), 0
         try:
             async with stores.app.transaction(SETTING, context, snapshot=snapshot, limits=_limits(kind)) as db:
-                yield db
+                with telemetry.span("transaction", tenfold_workspaces=len(scope.claimed), tenfold_lane=str(lane)):
+                    yield db
                 used = db.sent
         except DatabaseError as error:
             raise exceeded(error) or error from error

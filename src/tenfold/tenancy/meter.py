@@ -9,8 +9,13 @@ from tenfold.kit.histogram import BUCKETS, bucket
 
 @dataclass(slots=True)
 class Tally:
-    """What one workspace used. Times in milliseconds; a statement for several workspaces is shared between them."""
+    """What one workspace used. Times in milliseconds; a statement for several workspaces is shared between them.
 
+    Events and messages are kept elsewhere, exactly; here they are for whoever watches the process.
+    """
+
+    events: int = 0
+    messages: int = 0
     requests: int = 0
     errors: int = 0
     statements: float = 0.0
@@ -21,6 +26,8 @@ class Tally:
     latencies: list[int] = field(default_factory=list[int])
 
     def add(self, other: "Tally") -> None:
+        self.events += other.events
+        self.messages += other.messages
         self.requests += other.requests
         self.errors += other.errors
         self.statements += other.statements

@@ -11,6 +11,7 @@ from uuid import UUID
 from tenfold.kit.clock import EPOCH, to_millis
 from tenfold.storage.clickhouse import ClickHouse
 from tenfold.storage.postgres import Pool
+from tenfold.tenancy.exposition import Exposition
 from tenfold.tenancy.gate import Gate
 from tenfold.tenancy.meter import Meter
 
@@ -28,6 +29,7 @@ class Stores:
     key_cache: dict[str, Any]
     gate: Gate
     meter: Meter = field(default_factory=Meter)
+    exposition: Exposition = field(default_factory=Exposition)
 
 
 @dataclass(frozen=True, slots=True)

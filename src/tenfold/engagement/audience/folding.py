@@ -145,10 +145,12 @@ class Folder:
         await _apply(db, batch, workspaces, programs, writes)
         await writes.flush(db)
         await _archive(db, batch)
-        self._note_lag(taken)
+        self._note(taken, batch)
         return sum(row["size"] for row in rows)
 
-    def _note_lag(self, rows: list[Row]) -> None:
+    def _note(self, rows: list[Row], batch: _Batch) -> None:
+        for workspace, count in batch.counted.items():
+            self._stores.meter.of(workspace).events += count
         present = now()
         for row in rows:
             millis = (present - row["received_at"]).total_seconds() * 1000

@@ -147,12 +147,14 @@ class Sender:
         for attempt in range(_RECORD_TRIES):
             try:
                 async with door.workspace(scope) as db:
-                    await settle.write(db, await workspaces_of(db, scope.claimed), settled)
+                    sent = await settle.write(db, await workspaces_of(db, scope.claimed), settled)
             except Unavailable:
                 if attempt == _RECORD_TRIES - 1:
                     raise
                 await asyncio.sleep(_RECORD_PAUSE)
             else:
+                for workspace in sent:
+                    self._stores.meter.of(workspace).messages += 1
                 return
 
 

@@ -63,8 +63,11 @@ class Settled:
         return Settled(row, Internal.MESSAGE_SENT, {"type": row["channel"], "doubtful": True})
 
 
-async def write(db: Db, workspaces: dict[UUID, Workspace], settled: list[Settled]) -> None:
-    """Write outcomes in one transaction; a message settled already by someone else is left alone."""
+async def write(db: Db, workspaces: dict[UUID, Workspace], settled: list[Settled]) -> list[UUID]:
+    """Write outcomes in one transaction; the owners of those sent, one for each.
+
+    A message settled already by someone else is left alone.
+    """
     again = [item for item in settled if item.again is not None]
     if again:
         owners, ids = [item.row["workspace_id"] for item in again], [item.row["id"] for item in again]
@@ -72,13 +75,14 @@ async def write(db: Db, workspaces: dict[UUID, Workspace], settled: list[Settled
         await _give_back(db, again, put_back)
     done = [item for item in settled if item.again is None]
     if not done:
-        return
+        return []
     written = await store.finish(db, [_columns(item, workspaces) for item in done])
     held = {(row["workspace_id"], row["id"]) for row in written}
     mine = [item for item in done if (item.row["workspace_id"], item.row["id"]) in held]
     await _give_back(db, [item for item in mine if item.event is not Internal.MESSAGE_SENT], written)
-    if sent := [item.row["workspace_id"] for item in mine if item.event is Internal.MESSAGE_SENT]:
-        await usage.note_messages(db, sent)
+    owners: list[UUID] = [item.row["workspace_id"] for item in mine if item.event is Internal.MESSAGE_SENT]
+    if owners:
+        await usage.note_messages(db, owners)
     told: dict[UUID, list[Event]] = defaultdict(list)
     outcomes: dict[UUID, list[MessageOutcome]] = defaultdict(list)
     for item in mine:
@@ -90,6 +94,7 @@ async def write(db: Db, workspaces: dict[UUID, Workspace], settled: list[Settled
     await events.record(db, lanes, told)
     jobs = [(owner, lanes[owner], msgspec.msgpack.encode(found)) for owner, found in outcomes.items()]
     await queue.enqueue_many(db, OUTCOME_TOPIC, jobs)
+    return owners
 
 
 async def _give_back(db: Db, unsent: list[Settled], written: list[Row]) -> None:

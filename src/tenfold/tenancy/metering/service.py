@@ -46,6 +46,7 @@ async def flush(stores: Stores) -> None:
         try:
             async with door.workspace(BatchScope(stores, frozenset(part)), metered=False) as db:
                 await store.add(db, {key: drained[key] for key in part})
+            stores.exposition.add({key: drained[key] for key in part})
         except BaseException:
             stores.meter.put_back({key: drained[key] for key in ids[start:]})
             raise

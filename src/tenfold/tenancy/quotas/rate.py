@@ -1,16 +1,17 @@
 """Requests per minute, by GCRA (ITU-T I.371): one number per workspace, the time at which it would be empty again.
 
 A workspace that was quiet may send a minute's worth at once; after that its requests are let in evenly. The state is
-this process' own: each of several API processes lets in as much.
+this process' own: each of several API processes lets in as much (`rate_shared` has one state for all).
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from tenfold.tenancy.scope import Workspace
 
-_WINDOW = 60.0
+WINDOW: Final = 60.0
 _KEPT = 100_000
 
 
@@ -20,12 +21,14 @@ class RequestLimit:
 
     workspace_id: UUID
     limit: int
+    root_id: UUID | None = None
 
 
 def limits_of(workspace: Workspace) -> list[RequestLimit]:
     """The limits that a request to a workspace counts against: its own and its parent's."""
     held = ((workspace.workspace_id, workspace.own_requests), (workspace.parent_id, workspace.parents_requests))
-    return [RequestLimit(holder, limit) for holder, limit in held if holder is not None and limit is not None]
+    root = workspace.root_id
+    return [RequestLimit(holder, limit, root) for holder, limit in held if holder is not None and limit is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +47,19 @@ class Verdict:
 def decide(limit: RequestLimit, empty_at: float, now: float) -> tuple[Verdict, float]:
     """The verdict on one request, and when the workspace would be empty again after it."""
     if limit.limit == 0:
-        return Verdict(limit, 0, _WINDOW, wait=_WINDOW), empty_at
-    each = _WINDOW / limit.limit
+        return Verdict(limit, 0, WINDOW, wait=WINDOW), empty_at
+    each = WINDOW / limit.limit
     then = max(empty_at, now) + each
-    over = then - now - _WINDOW
+    over = then - now - WINDOW
     if over > each * 1e-6:  # the sum of many steps is off by a little
         return Verdict(limit, 0, empty_at - now, wait=over), empty_at
-    return Verdict(limit, int((_WINDOW - (then - now)) / each + 1e-6), then - now), then
+    return admitted(limit, then - now), then
+
+
+def admitted(limit: RequestLimit, reset: float) -> Verdict:
+    """The verdict on a request that is let in, when the workspace will be empty `reset` seconds after it."""
+    each = WINDOW / limit.limit
+    return Verdict(limit, int((WINDOW - reset) / each + 1e-6), reset)
 
 
 class Limiter:
@@ -68,11 +77,9 @@ class Limiter:
             found.append(verdict)
         if not found:
             return None
-        refused = [verdict for verdict in found if verdict.wait is not None]
-        if refused:
-            return max(refused, key=lambda verdict: verdict.wait or 0)
-        self._keep(after, now)
-        return min(found, key=lambda verdict: verdict.remaining)
+        if all(verdict.wait is None for verdict in found):
+            self._keep(after, now)
+        return strictest(found)
 
     def _keep(self, after: dict[UUID, float], now: float) -> None:
         if len(self._empty_at) > _KEPT:
@@ -80,10 +87,18 @@ class Limiter:
         self._empty_at.update(after)
 
 
+def strictest(found: list[Verdict]) -> Verdict:
+    """Of the verdicts on one request: the longest wait, or the least that remains."""
+    refused = [verdict for verdict in found if verdict.wait is not None]
+    if refused:
+        return max(refused, key=lambda verdict: verdict.wait or 0)
+    return min(found, key=lambda verdict: verdict.remaining)
+
+
 def headers(verdict: Verdict) -> dict[str, str]:
     """`RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11)."""
     seconds = max(0, round(verdict.wait if verdict.wait is not None else verdict.reset))
     return {
-        "RateLimit-Policy": f'"requests";q={verdict.limit.limit};w={int(_WINDOW)}',
+        "RateLimit-Policy": f'"requests";q={verdict.limit.limit};w={int(WINDOW)}',
         "RateLimit": f'"requests";r={verdict.remaining};t={seconds}',
     }
