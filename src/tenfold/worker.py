@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tenfold.engagement.audience import backfill, signals, waking
-from tenfold.engagement.audience.folding import FOLDS_AT_ONCE, Folder
+from tenfold.engagement.audience.folding import FOLDS_AT_ONCE, GATHER_SECONDS, Folder
 from tenfold.engagement.audience.programs import Programs
 from tenfold.engagement.deliveries.holding import release_once
 from tenfold.engagement.deliveries.model import OUTCOME_TOPIC
@@ -33,7 +33,6 @@ _LOOK = 2.0  # seconds between looks at what comes due by time: so late a timer 
 _IDLE = 30.0  # seconds between looks that nothing asked for
 _HOURLY = 3600.0
 _AUDIT_LOOK = 10.0  # readers of the log chain it themselves; this is for checkpoints and tidiness
-_GATHER_EVENTS = 0.02  # a fold of many events costs little more than one of few
 _GATHER_ARCHIVE = 0.2
 
 
@@ -61,7 +60,7 @@ async def run_worker(found: Installation, stores: Stores, pressure: Pressure) ->
             await pressure.give_way()
         return done
 
-    folds = [Loop("inbox", fold, gather=_GATHER_EVENTS)] * FOLDS_AT_ONCE
+    folds = [Loop("inbox", fold, gather=GATHER_SECONDS)] * FOLDS_AT_ONCE
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_listen(found, bells))

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from typing import Any, LiteralString
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
+from tenfold.engagement.deliveries.model import Intent, pack
 from tenfold.storage.db import Db, Row
 
 
@@ -92,6 +93,65 @@ async def page_of_open_segments(db: Db, workspace_id: UUID) -> list[Row]:
     )
 
 
+async def oldest_inbox(db: Db, limit: int) -> list[Row]:
+    """What came first, whose it may be."""
+    return await db.all(
+        "SELECT workspace_id, lane, seq, size FROM inbox ORDER BY seq LIMIT %(limit)s", {"limit": limit}
+    )
+
+
+async def oldest_messages(db: Db, limit: int) -> list[Row]:
+    return await db.all(
+        """
+        SELECT workspace_id, lane, id FROM messages WHERE state = 'Pending' ORDER BY due_at, id LIMIT %(limit)s
+        """,
+        {"limit": limit},
+    )
+
+
+async def insert_templates(db: Db, workspaces: list[UUID]) -> UUID:
+    """The same e-mail for each."""
+    identity = uuid4()
+    definition = {"type": "Email", "from": "a@x.test", "subject": "Hi", "body": "Hi {{ user.id }}"}
+    given = {"workspaces": workspaces, "id": identity, "definition": Jsonb({**definition, "identifierKey": "id"})}
+    await db.run(
+        """
+        INSERT INTO message_templates (workspace_id, id, name, definition)
+        SELECT workspace_id, %(id)s, %(id)s::text, %(definition)s FROM unnest(%(workspaces)s::uuid[]) AS workspace_id
+        """,
+        given,
+    )
+    return identity
+
+
+async def insert_messages(db: Db, workspace: UUID, template: UUID, count: int) -> None:
+    intent = pack(Intent({"type": "Email", "templateId": str(template)}))
+    await db.run(
+        """
+        INSERT INTO messages (workspace_id, lane, id, user_id, template_id, channel, intent, state)
+        SELECT %(workspace)s, %(workspace)s, gen_random_uuid(), 'user-' || n, %(template)s, 'Email', %(intent)s,
+          'Pending'
+        FROM generate_series(1, %(count)s) AS n
+        """,
+        {"workspace": workspace, "template": template, "intent": intent, "count": count},
+    )
+
+
+async def message_waits(db: Db, workspaces: list[UUID]) -> list[Row]:
+    """How long each message took from being written to being settled, in seconds."""
+    return await db.all(
+        """
+        SELECT extract(epoch FROM status_at - created_at)::float8 AS waited FROM messages
+        WHERE workspace_id = ANY (%(workspaces)s) AND status_at IS NOT NULL
+        """,
+        {"workspaces": workspaces},
+    )
+
+
+async def delete_messages(db: Db, workspaces: list[UUID]) -> None:
+    await db.run("DELETE FROM messages WHERE workspace_id = ANY (%(workspaces)s)", {"workspaces": workspaces})
+
+
 # Run by the owner.
 MAKE_OPEN_COPY: LiteralString = """
     CREATE TABLE open_segments (LIKE segments INCLUDING DEFAULTS INCLUDING INDEXES);
@@ -104,7 +164,7 @@ MAKE_OPEN_COPY: LiteralString = """
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """How the owner turns a trigger of segments off and on."""
+    """How the owner turns triggers off and on."""
 
     off: LiteralString
     on: LiteralString
@@ -112,3 +172,7 @@ class Switch:
 
 AUDIT = Switch("ALTER TABLE segments DISABLE TRIGGER audit", "ALTER TABLE segments ENABLE TRIGGER audit")
 QUOTA = Switch("ALTER TABLE segments DISABLE TRIGGER quota_in", "ALTER TABLE segments ENABLE TRIGGER quota_in")
+METER = Switch(
+    "ALTER TABLE archive_queue DISABLE TRIGGER events_in; ALTER TABLE profiles DISABLE TRIGGER users_in",
+    "ALTER TABLE archive_queue ENABLE TRIGGER events_in; ALTER TABLE profiles ENABLE TRIGGER users_in",
+)

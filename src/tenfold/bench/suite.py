@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 
 from tenfold.bench import fill, folding, isolation, load, machine, probes, store
+from tenfold.bench import neighbours as neighbour
 from tenfold.kit import settings
 from tenfold.tenancy.audit import log
 from tenfold.tenancy.scope import Stores
@@ -18,10 +19,12 @@ from tenfold.wiring import Installation, clickhouse_of, installation, migrate, s
 
 _SIZES = (100, 2_000, 10_000)
 _ISOLATION_SIZES = (1_000, 10_000)
+_SIZES_OF = {"isolate": _ISOLATION_SIZES, "idle": (max(_SIZES),), "neighbours": (100,)}
 _USERS_IN_ALL = 40_000
 _FOLDED, _ACCEPT_RATE, _ACCEPT_SECONDS = 60_000, 5_500, 10
 _STEADY_RATE, _STEADY_SECONDS, _PROBES_A_SECOND = 1_000, 15, 5
 _IDLE_SECONDS = 30
+_ALONE_SECONDS, _FLOOD_EVENTS, _FLOOD_MESSAGES = 20, 1_000_000, 100_000
 _WRITE_CONNECTIONS = 12
 _SETTLE_SECONDS = 20  # PostgreSQL tidies up after the workspaces were made
 
@@ -60,9 +63,7 @@ def run(names: list[str], tell: Callable[[str], None]) -> Report:
     """Run the benchmarks named, or all."""
     report = Report()
     for name in names or list(BENCHES):
-        for size in _ISOLATION_SIZES if name == "isolate" else _SIZES:
-            if name == "idle" and size != max(_SIZES):
-                continue
+        for size in _SIZES_OF.get(name, _SIZES):
             tell(f"{name} with {size} workspaces ...")
             with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as directory:
                 BENCHES[name](Path(directory), size, report)
@@ -141,12 +142,41 @@ async def _isolated(found: Installation, size: int, report: Report) -> None:
                 report.at_most("isolate", size, told, round(ratio, 3), "x unguarded", 1.05)
 
 
+def neighbours(directory: Path, size: int, report: Report) -> None:
+    """One workspace floods beside 99 small ones: events, then messages; by turns, first come, with caps."""
+
+    async def work(opened: Stores) -> dict[str, neighbour.Waits]:
+        flood, *others = await fill.workspaces(opened, size + 50)
+        small, children = others[:99], others[99:]
+        found = {"fold, alone": await neighbour.alone(opened, small, _ALONE_SECONDS)}
+        for policy in neighbour.POLICIES:
+            found[f"fold, {policy}"] = await neighbour.fold(opened, policy, [flood], small, _FLOOD_EVENTS)
+        for policy in ("first come", "fair"):
+            flooding = [flood, *children]
+            found[f"fold, 50 children, {policy}"] = await neighbour.fold(opened, policy, flooding, small, _FLOOD_EVENTS)
+        found["send, alone"] = await neighbour.send(opened, "fair", flood, small, 0, _ALONE_SECONDS)
+        for policy in neighbour.SENDERS:
+            found[f"send, {policy}"] = await neighbour.send(opened, policy, flood, small, _FLOOD_MESSAGES, 0)
+        return found
+
+    found: dict[str, neighbour.Waits] = _prepared(directory, work)
+    for kind in ("fold", "send"):
+        quiet = found[f"{kind}, alone"]
+        report.at_most("neighbours", size, f"{kind}, alone: p99", quiet.p99, "ms", 0)
+        for name in [name for name in found if name.startswith(kind) and not name.endswith("alone")]:
+            unfair = found[f"{name.rpartition(', ')[0]}, first come"]
+            report.at_most("neighbours", size, f"{name}: p99", round(found[name].p99 / quiet.p99, 2), "x alone", 2)
+            whole = round(found[name].rate / unfair.rate, 3)
+            report.at_least("neighbours", size, f"{name}: all", whole, "x first come", 0.95)
+
+
 BENCHES: dict[str, Callable[[Path, int, Report], None]] = {
     "fold": fold,
     "accept": accept,
     "steady": steady,
     "idle": idle,
     "isolate": isolate,
+    "neighbours": neighbours,
 }
 
 

@@ -122,3 +122,42 @@ class Round:
     def give_back(self, rows: Iterable[Row]) -> None:
         self.in_hand.subtract(row["lane"] for row in rows)
         self.in_hand = +self.in_hand
+
+
+class Apart:
+    """Floods are worked on apart from the rest, who would wait for their long batches: an overflow lane.
+
+    A lane floods when more than `above` in cost waits in it. One flooding batch is in hand at a time while there is a
+    rest; with no rest, floods have everything.
+    """
+
+    def __init__(self, above: int) -> None:
+        self._above = above
+        self.floods_in_hand = 0
+        self._others_in_hand = 0
+
+    def floods(self, rows: Iterable[Row]) -> frozenset[UUID]:
+        """The lanes among these that flood."""
+        sizes: Counter[UUID] = Counter()
+        for row in rows:
+            sizes[row["lane"]] += _cost(row)
+        return frozenset(lane for lane, size in sizes.items() if size > self._above)
+
+    def choose(self, rows: list[Row]) -> list[Row]:
+        """Of what waits, the floods' rows or the others'."""
+        deep = self.floods(rows)
+        flooding = [row for row in rows if row["lane"] in deep]
+        others = [row for row in rows if row["lane"] not in deep]
+        floods_turn = self._others_in_hand > 0 and self.floods_in_hand == 0
+        return flooding if flooding and (floods_turn or not others) else others
+
+    def begin(self, rows: list[Row]) -> bool:
+        """Note a batch as in hand; whether it is a flood's."""
+        flood = bool(self.floods(rows))
+        self.floods_in_hand += bool(rows) and flood
+        self._others_in_hand += bool(rows) and not flood
+        return flood
+
+    def end(self, rows: list[Row], *, flood: bool) -> None:
+        self.floods_in_hand -= bool(rows) and flood
+        self._others_in_hand -= bool(rows) and not flood

@@ -19,7 +19,8 @@ from tenfold.engagement.events import store as events_store
 from tenfold.engagement.events.model import Event, Folded, identity, ordinal, pack_folded, size_of, unpack
 from tenfold.engagement.events.store import ArchiveColumns
 from tenfold.jobs import store as jobs_store
-from tenfold.jobs.fairness import Round, share
+from tenfold.jobs.fairness import Apart, Round, share
+from tenfold.kit.breaks import Breaks
 from tenfold.kit.clock import now
 from tenfold.kit.errors import Unavailable
 from tenfold.kit.logs import get
@@ -34,8 +35,10 @@ _log = get("fold")
 _LANES = 64
 _PER_LANE = 100
 _MOST_EVENTS = 1_500
-_EXPRESS_EVENTS = 400
+_FLOOD_EVENTS, _EXPRESS_EVENTS = 1_000, 400
+GATHER_SECONDS = 0.02  # a fold of many events costs little more than one of few
 _SMALLEST_TURN = 64
+_USERS_AT_A_TIME, _EVENTS_AT_A_TIME = 16, 100  # between two looks at what else there is to do: some milliseconds
 UserKey = tuple[UUID, str]
 
 
@@ -77,7 +80,7 @@ class Folder:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._round = Round()
-        self._deep = 0  # batches in hand that have a flood in them
+        self._apart = Apart(_EXPRESS_EVENTS)
         self._claiming = asyncio.Lock()
         self.programs = Programs()
 
@@ -86,13 +89,12 @@ class Folder:
         async with self._claiming:
             rows = await self._claim()
             self._round.take(rows)
-            flooded = bool(deep_lanes(rows))
-            self._deep += flooded
+            flood = self._apart.begin(rows)
         try:
             return await self._try(rows) if rows else 0
         finally:
             self._round.give_back(rows)
-            self._deep -= flooded
+            self._apart.end(rows, flood=flood)
 
     async def _try(self, rows: list[Row]) -> int:
         """Fold the rows; when that fails, lane by lane, so that a fault stays with its lane, which rests a while."""
@@ -116,19 +118,15 @@ class Folder:
             return await self._fold(db, mine) if mine else 0
 
     async def _claim(self) -> list[Row]:
-        """Rows to take now, of lanes that no other batch of this worker has in hand.
-
-        While one batch folds a flood, the other is an express: short, and of lanes without a flood if there are any.
-        """
+        """Rows to take now, of lanes that no other batch of this worker has in hand."""
         async with door.queues(self._stores) as db:
             rows = await self._round.look(partial(events_store.peek_inbox, db, lanes=_LANES, per_lane=_PER_LANE))
         out = self._round.out()
         free = [row for row in rows if row["lane"] not in out]
-        most = _MOST_EVENTS
-        if self._deep:
-            deep, most = deep_lanes(free), _EXPRESS_EVENTS
-            free = [row for row in free if row["lane"] not in deep] or free
-        taken = share(free, most, turn=_SMALLEST_TURN, carried=self._round.credits)
+        kind = self._apart.choose(free)
+        beside = self._apart.floods_in_hand > 0
+        most = _EXPRESS_EVENTS if beside else _FLOOD_EVENTS if self._apart.floods(kind) else _MOST_EVENTS
+        taken = share(kind, most, turn=_SMALLEST_TURN, carried=self._round.credits)
         self._round.go_on(rows, taken, full=len({row["lane"] for row in rows}) == _LANES)
         return taken
 
@@ -157,19 +155,13 @@ class Folder:
             self._stores.meter.lag(row["workspace_id"], millis)
 
 
-def deep_lanes(rows: list[Row]) -> frozenset[UUID]:
-    """The lanes that flood: more waits in them than one turn folds."""
-    sizes: Counter[UUID] = Counter()
-    for row in rows:
-        sizes[row["lane"]] += row["size"]
-    return frozenset(lane for lane, size in sizes.items() if size > _EXPRESS_EVENTS)
-
-
 async def _fresh(db: Db, rows: list[Row], workspaces: dict[UUID, Workspace], number: int) -> _Batch:
     """The events of these inbox rows that were never seen before, noted as seen."""
     batch, real = _Batch(number), now()
     waiting: dict[tuple[int, bytes], tuple[Row, Event]] = {}
+    breaks = Breaks(_EVENTS_AT_A_TIME)
     for row in rows:
+        await breaks.after(row["counted"])
         batch.measure(row)
         owner = row["workspace_id"].int
         for event in unpack(row["events"]):
@@ -185,6 +177,7 @@ async def _fresh(db: Db, rows: list[Row], workspaces: dict[UUID, Workspace], num
             batch.drop(row, event)
         else:
             batch.add(workspace, event, workspace.present(row["received_at"]), workspace.present(real))
+            await breaks.after()
     return batch
 
 
@@ -194,8 +187,9 @@ async def _apply(
     keys = sorted(batch.users)
     answer = await profile_store.load(db, [key[0] for key in keys], [key[1] for key in keys])
     known = {(row["workspace_id"], row["user_id"]): row["state"] for row in await answer.rows()}
-    real = now()
+    real, breaks = now(), Breaks(_USERS_AT_A_TIME)
     for key in keys:
+        await breaks.after()
         workspace, program = workspaces[key[0]], programs[key[0]]
         state = known.get(key)
         profile = fold.unpack(state) if state is not None else Profile({}, {}, {}, {})

@@ -15,6 +15,7 @@ from tenfold.engagement.deliveries.settle import Settled
 from tenfold.engagement.events.model import Internal
 from tenfold.engagement.subscriptions import store as subscriptions_store
 from tenfold.engagement.templates import store as templates_store
+from tenfold.kit.breaks import Breaks
 from tenfold.kit.clock import now
 from tenfold.kit.logs import get
 from tenfold.storage.db import Db, Row
@@ -23,6 +24,7 @@ from tenfold.tenancy.quotas import store as quotas
 from tenfold.tenancy.scope import BatchScope, Stores, Workspace
 from tenfold.tenancy.workspaces import workspaces_of
 
+_AT_A_TIME = 8
 _INACTIVE_PAUSE = timedelta(seconds=30)
 _log = get("sender")
 
@@ -44,7 +46,9 @@ async def claim(stores: Stores, rows: list[Row], worker: UUID) -> Claimed:
         ids = [row["workspace_id"] for row in rows], [row["id"] for row in rows]
         claiming = await store.claim(db, *ids, worker)
         claimed = Claimed(scope, await workspaces_of(db, scope.claimed))
+        breaks = Breaks(_AT_A_TIME)
         for row, inputs in await _inputs(scope, db, await claiming.rows()):
+            await breaks.after()
             prepared = _prepared(inputs)
             if not claimed.workspaces[row["workspace_id"]].active:
                 claimed.settled.append(Settled.later(row, now() + _INACTIVE_PAUSE))

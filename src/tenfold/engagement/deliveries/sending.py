@@ -31,7 +31,8 @@ from tenfold.tenancy import door
 from tenfold.tenancy.scope import Stores
 from tenfold.tenancy.workspaces import workspaces_of
 
-_LANES, _PER_LANE, _BATCH = 64, 16, 64
+_LANES, _BATCH = 64, 64
+_SHALLOWEST = 4  # messages of a lane that a look sees, with many lanes
 _PLACES = 192  # messages on their way at once
 _LEASE_SECONDS = 120.0
 _PARTING_SECONDS = 10.0
@@ -46,9 +47,10 @@ class Sender:
         self._stores, self._ring = stores, ring
         self._identity = new_id()
         self._round = Round()
+        self._depth = _BATCH
         self._outcomes: list[Settled] = []
-        self._tasks: set[asyncio.Task[None]] = set()
         self._recording = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._smtp = SmtpConnections()
         self._http = httpx.AsyncClient(follow_redirects=False, limits=httpx.Limits(max_connections=_PLACES))
 
@@ -97,10 +99,12 @@ class Sender:
         if free <= 0:
             return []
         async with door.queues(self._stores) as db:
-            seen = await self._round.look(partial(store.peek, db, lanes=_LANES, per_lane=_PER_LANE))
+            seen = await self._round.look(partial(store.peek, db, lanes=_LANES, per_lane=self._depth))
+        lanes = len({row["lane"] for row in seen})
+        self._depth = max(_SHALLOWEST, _BATCH // max(lanes, 1))
         rows = within(seen, self._round.in_hand, free)
         taken = share(rows, min(_BATCH, free), carried=self._round.credits)
-        self._round.go_on(seen, taken, full=len({row["lane"] for row in seen}) == _LANES)
+        self._round.go_on(seen, taken, full=lanes == _LANES)
         return taken
 
     def _start(self, row: Row, prepared: Prepared) -> None:

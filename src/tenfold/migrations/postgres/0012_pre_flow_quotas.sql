@@ -66,6 +66,40 @@ END $$;
 CREATE TRIGGER events_in AFTER INSERT ON archive_queue REFERENCING NEW TABLE AS moved FOR EACH STATEMENT
   EXECUTE FUNCTION tenancy.count_events();
 
+-- As before, in as few statements as can be: each is under the counter's lock for everybody who waits for it.
+CREATE OR REPLACE FUNCTION tenancy.move_quota(workspace uuid, kind text, field text, amount bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+  item record;
+  held bigint;
+BEGIN
+  FOR item IN
+    SELECT h.holder, tenancy.limit_of(q.limits, d.limits, c.limits, field) AS most
+    FROM public.workspaces w
+    CROSS JOIN tenancy.quota_defaults d
+    CROSS JOIN LATERAL (VALUES (1, w.workspace_id), (2, w.parent_id)) AS h (nth, holder)
+    LEFT JOIN public.quotas q ON q.workspace_id = h.holder
+    LEFT JOIN public.quota_ceilings c ON c.workspace_id = h.holder
+    WHERE w.workspace_id = workspace AND h.holder IS NOT NULL ORDER BY h.nth
+  LOOP
+    UPDATE public.quota_usage u SET used = u.used + amount
+    WHERE u.workspace_id = item.holder AND u.resource = kind
+      AND (amount <= 0 OR item.most IS NULL OR u.used + amount <= item.most);
+    CONTINUE WHEN FOUND;
+    IF amount > 0 AND (item.most IS NULL OR amount <= item.most) THEN
+      INSERT INTO public.quota_usage AS u VALUES (item.holder, kind, amount)
+      ON CONFLICT (workspace_id, resource) DO UPDATE SET used = u.used + amount
+        WHERE item.most IS NULL OR u.used + amount <= item.most;
+      CONTINUE WHEN FOUND;
+    END IF;
+    CONTINUE WHEN amount <= 0;
+    SELECT u.used INTO held FROM public.quota_usage u WHERE u.workspace_id = item.holder AND u.resource = kind;
+    RAISE EXCEPTION USING ERRCODE = 'TQ001', MESSAGE = 'quota exceeded', DETAIL = jsonb_build_object(
+      'workspaceId', item.holder, 'resource', kind, 'limit', item.most, 'used', COALESCE(held, 0),
+      'requested', amount);
+  END LOOP;
+END $$;
+
 -- How much room a workspace has under its own limit and its parent's; NULL: any amount.
 CREATE FUNCTION tenancy.quota_room(wanted uuid, counter text, field text) RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
