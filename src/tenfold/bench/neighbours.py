@@ -13,7 +13,7 @@ from tenfold.bench.machine import percentile
 from tenfold.engagement.audience.folding import FOLDS_AT_ONCE, GATHER_SECONDS, Folder
 from tenfold.engagement.channels import service as channels
 from tenfold.engagement.deliveries import store as deliveries_store
-from tenfold.engagement.deliveries.sending import CLAIMS_AT_ONCE, Sender
+from tenfold.engagement.deliveries.sending import Sender
 from tenfold.engagement.events import store as events_store
 from tenfold.engagement.events.model import pack
 from tenfold.jobs.runner import run_loop
@@ -152,7 +152,7 @@ class FirstComeSender(Sender):
 
     async def _next(self) -> list[Row]:
         async with door.queues(self._stores) as db:
-            return await store.oldest_messages(db, 32)
+            return await store.oldest_messages(db, 64)
 
 
 SENDERS: dict[str, type[Sender]] = {"fair": Sender, "first come": FirstComeSender}
@@ -169,14 +169,13 @@ async def send(stores: Stores, policy: str, flood: UUID, small: list[UUID], mess
     sender, waits = SENDERS[policy](stores, bell.set), Waits(done=messages)
     trickle = asyncio.create_task(_trickle(partial(_send_message, stores, bell, template), small))
     started = monotonic()
-    loops = [asyncio.create_task(run_loop("messages", sender.send_once, bell, idle=1)) for _ in range(CLAIMS_AT_ONCE)]
+    sends = asyncio.create_task(run_loop("messages", sender.send_once, bell, idle=1))
     while monotonic() - started < seconds or (messages and await _left(stores, flood)):  # noqa: ASYNC110 - as above
         await asyncio.sleep(_PAUSE * 20)
     waits.seconds = monotonic() - started
     trickle.cancel()
     await asyncio.sleep(1)  # what was written last
-    for task in loops:
-        task.cancel()
+    sends.cancel()
     await sender.close()
     async with door.workspace(BatchScope(stores, frozenset(everybody))) as db:
         waits.small = [row["waited"] for row in await store.message_waits(db, small)]
