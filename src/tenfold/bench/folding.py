@@ -33,7 +33,8 @@ def _request(dice: random.Random, users: int) -> bytes:
     return pack([fill.event(dice, present) for _ in range(_PER_REQUEST)])
 
 
-async def _drain(folder: Folder) -> int:
+async def drain(folder: Folder) -> int:
+    """Fold until nothing waits; how many events."""
     folded = 0
     while done := await folder.fold_once():
         folded += done
@@ -47,6 +48,6 @@ async def measure(stores: Stores, workspaces: list[UUID], events: int, users: in
     for seed, name in enumerate(("first", "again")):
         await backlog(stores, workspaces, events, seed, users)
         started = monotonic()
-        folded = sum(await asyncio.gather(*(_drain(folder) for _ in range(FOLDS_AT_ONCE))))
+        folded = sum(await asyncio.gather(*(drain(folder) for _ in range(FOLDS_AT_ONCE))))
         result[name] = round(folded / (monotonic() - started))
     return result

@@ -37,7 +37,7 @@ async def prepare(stores: Stores, url: str, size: int) -> dict[str, UUID]:
     for kind, workspace in chosen.items():
         async with door.workspace(BatchScope(stores, frozenset((workspace,)))) as db:
             await store.insert_many_segments(db, workspace, CLASSES[kind])
-    await asyncio.to_thread(_as_owner, url, *store.MAKE_OPEN_COPY.split(";"))
+    await asyncio.to_thread(as_owner, url, *store.MAKE_OPEN_COPY.split(";"))
     return chosen
 
 
@@ -59,10 +59,10 @@ async def trigger_cost(stores: Stores, url: str, switch: store.Switch) -> float:
     for turn in range(_TURNS):
         rates: dict[bool, float] = {}
         for on in (True, False):
-            await asyncio.to_thread(_as_owner, url, switch.on if on else switch.off)
+            await asyncio.to_thread(as_owner, url, switch.on if on else switch.off)
             rates[on] = await _write_rate(scope, f"{turn} {on}")
         ratios.append(rates[False] / rates[True])
-    await asyncio.to_thread(_as_owner, url, switch.on)
+    await asyncio.to_thread(as_owner, url, switch.on)
     return statistics.median(ratios)
 
 
@@ -127,7 +127,8 @@ def _ratio(times: dict[Read, list[float]]) -> float:
     return guarded / unguarded
 
 
-def _as_owner(url: str, *statements: str) -> None:
+def as_owner(url: str, *statements: str) -> None:
+    """Run statements with the rights of the database's owner."""
     with psycopg.connect(url, autocommit=True) as owner:
         for statement in statements:
             owner.execute(statement.encode())

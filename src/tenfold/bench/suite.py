@@ -1,6 +1,7 @@
 """The benchmarks by name. Each prepares its own installation and says what it measured beside what is asked of it."""
 
 import asyncio
+import random
 import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from uuid import UUID
 
 import httpx
 
-from tenfold.bench import fill, folding, isolation, load, machine, probes, store
+from tenfold.bench import fill, folding, isolation, load, machine, metering, overshoot, probes, store
 from tenfold.bench import neighbours as neighbour
 from tenfold.kit import settings
 from tenfold.tenancy.audit import log
@@ -19,11 +20,18 @@ from tenfold.wiring import Installation, clickhouse_of, installation, migrate, s
 
 _SIZES = (100, 2_000, 10_000)
 _ISOLATION_SIZES = (1_000, 10_000)
-_SIZES_OF = {"isolate": _ISOLATION_SIZES, "idle": (max(_SIZES),), "neighbours": (100,)}
+_SIZES_OF = {
+    "isolate": _ISOLATION_SIZES,
+    "idle": (max(_SIZES),),
+    "neighbours": (100,),
+    "quotas": (100,),
+    "meter": (50,),
+}
 _USERS_IN_ALL = 40_000
 _FOLDED, _ACCEPT_RATE, _ACCEPT_SECONDS = 60_000, 5_500, 10
 _STEADY_RATE, _STEADY_SECONDS, _PROBES_A_SECOND = 1_000, 15, 5
 _IDLE_SECONDS = 30
+_METERED_BATCHES, _METERED_KILLS = 10_000, 8
 _ALONE_SECONDS, _FLOOD_EVENTS, _FLOOD_MESSAGES = 20, 1_000_000, 100_000
 _WRITE_CONNECTIONS = 12
 _SETTLE_SECONDS = 20  # PostgreSQL tidies up after the workspaces were made
@@ -44,7 +52,7 @@ class Line:
     @property
     def ratio(self) -> float:
         if not self.value or not self.target:
-            return 0.0
+            return 1.0 if self.value == self.target else 0.0
         return round(self.value / self.target if self.at_least else self.target / self.value, 2)
 
 
@@ -170,6 +178,48 @@ def neighbours(directory: Path, size: int, report: Report) -> None:
             report.at_least("neighbours", size, f"{name}: all", whole, "x first come", 0.95)
 
 
+def quotas(directory: Path, size: int, report: Report) -> None:
+    """200 creators at once, again and again, with kills among them: no limit passed, none refused early."""
+    _prepared(directory, lambda opened: fill.workspaces(opened, 1))
+    server, dice = overshoot.Server(directory), random.Random()  # noqa: S311 - a benchmark's dice
+    server.start()
+    try:
+        for name, resource in overshoot.RESOURCES.items():
+            found = asyncio.run(overshoot.trials(server, resource, size, dice))
+            report.at_most("quotas", size, f"{name}, over the limit", found.over, f"in {found.kills} kills", 0)
+            report.at_most("quotas", size, f"{name}, refused early", found.refused_early, "trials", 0)
+    finally:
+        server.stop()
+
+
+def meter(directory: Path, size: int, report: Report) -> None:
+    """Usage beside a recount after many events and kills; what counting costs; what the gate costs."""
+    made: list[UUID] = _prepared(directory, lambda opened: fill.workspaces(opened, size))
+    server = overshoot.Server(directory)
+    server.start()
+    try:
+        sent = asyncio.run(metering.send_all(server, made, _METERED_BATCHES, _METERED_KILLS))
+        shown = asyncio.run(metering.settled_usage(server, sum(sent.values()), 120))
+    finally:
+        server.stop()
+    off = sum(abs(shown.get(workspace, 0) - count) for workspace, count in sent.items())
+    report.at_least("meter", size, "events acknowledged", sum(sent.values()), "events", _METERED_BATCHES * 100)
+    report.at_most("meter", size, f"usage off, {_METERED_KILLS} kills", off, "events", 0)
+    with (
+        tempfile.TemporaryDirectory(prefix="tenfold-bench-") as other,
+        installation(settings.load(Path(other))) as found,
+    ):
+        migrate(found)
+        ratio = asyncio.run(_metering_cost(found))
+    report.at_most("meter", size, "fold with counting", round(ratio, 3), "x without", 1.02)
+    report.at_most("meter", 10_000, "a place at the gate", round(asyncio.run(metering.gate_cost(10_000)), 2), "us", 10)
+
+
+async def _metering_cost(found: Installation) -> float:
+    async with stores(found, clickhouse_of(found.settings), name="bench", size=4) as opened:
+        return await metering.cost(opened, found.database_url)
+
+
 BENCHES: dict[str, Callable[[Path, int, Report], None]] = {
     "fold": fold,
     "accept": accept,
@@ -177,6 +227,8 @@ BENCHES: dict[str, Callable[[Path, int, Report], None]] = {
     "idle": idle,
     "isolate": isolate,
     "neighbours": neighbours,
+    "quotas": quotas,
+    "meter": meter,
 }
 
 

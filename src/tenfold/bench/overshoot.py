@@ -1,0 +1,194 @@
+"""Limits under fire: many creators at once over HTTP, servers killed among them."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tenfold.engagement.events.model import Event, size_of
+from tenfold.kit.errors import Unavailable
+
+_CREATORS = 200
+_KILL_EVERY = 10  # trials
+_OVER = 429
+_EVENT_BYTES = size_of(Event("identify", "m00000001", "one", "", "", None, {"n": 1_000_001}, {}))
+_EVERYONE: dict[str, Any] = {"entryNode": {"type": "Everyone", "id": "1"}, "nodes": []}
+_HOOK = {"type": "Webhook", "identifierKey": "id", "body": "{}"}
+Create = Callable[["Workspace", int], Awaitable[httpx.Response]]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What went wrong in all trials of a resource: too many made, refused while there was room; kills among them."""
+
+    trials: int = 0
+    kills: int = 0
+    over: int = 0
+    refused_early: int = 0
+
+
+class Server:
+    """A server that can be killed and started again."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "tenfold", "serve", "--data-dir", str(self._directory), "--port", "0"]
+        environment = {**os.environ, "LOG_LEVEL": "ERROR"}
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - ourselves
+        line: list[str] = self._process.stdout.readline().split() if self._process.stdout else []
+        if line[:1] != ["ready"]:
+            raise Unavailable("the server did not start")
+        self.url = line[1]
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(60)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(60)
+
+    @property
+    def platform_key(self) -> str:
+        return (self._directory / "platform.key").read_text().strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A workspace of a trial, and the client that its creators share."""
+
+    client: httpx.AsyncClient
+    made: dict[str, Any]
+
+    async def admin(self, method: str, path: str, body: dict[str, Any]) -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.made['adminApiKey']}"}
+        whole = {"workspaceId": self.made["workspaceId"], **body}
+        return await self.client.request(method, f"/api/admin{path}", json=whole, headers=headers)
+
+    async def event(self, number: int, *, user: str) -> httpx.Response:
+        body = {"messageId": f"m{number:08}", "userId": user, "traits": {"n": 1_000_000 + number}}
+        headers = {"authorization": self.made["writeKey"]}
+        return await self.client.post("/api/public/apps/identify", json=body, headers=headers)
+
+    async def used(self, resource: str) -> int:
+        headers = {"authorization": f"Bearer {self.made['adminApiKey']}"}
+        query = {"workspaceId": self.made["workspaceId"]}
+        answer = await self.client.get("/api/admin/quotas", params=query, headers=headers)
+        return answer.json()["usage"][resource]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """How one is made, which field limits it, how its use is shown, and how much one takes."""
+
+    field: str
+    shown: str
+    create: Create
+    each: int = 1
+
+
+RESOURCES: dict[str, Resource] = {
+    "segments": Resource(
+        "maxSegments", "segments", lambda w, n: w.admin("PUT", "/segments", {"name": f"s{n}", "definition": _EVERYONE})
+    ),
+    "journeys": Resource("maxJourneys", "journeys", lambda w, n: w.admin("PUT", "/journeys", {"name": f"j{n}"})),
+    "templates": Resource(
+        "maxTemplates",
+        "templates",
+        lambda w, n: w.admin("POST", "/content/templates", {"name": f"t{n}", "definition": _HOOK}),
+    ),
+    "members": Resource(
+        "maxMembers",
+        "members",
+        lambda w, n: w.admin("POST", "/permissions", {"email": f"p{n}@x.test", "role": "Viewer"}),
+    ),
+    "users": Resource("maxUsers", "users", lambda w, n: w.event(n, user=f"u{n}")),
+    "events": Resource("maxEventsPerMonth", "eventsThisMonth", lambda w, n: w.event(n, user="one")),
+    "storage": Resource("maxStorageBytes", "storageBytes", lambda w, n: w.event(n, user="one"), each=_EVENT_BYTES),
+}
+
+
+async def trials(server: Server, resource: Resource, count: int, dice: random.Random) -> Outcome:
+    """So many trials, each with a workspace of its own, a limit at random and 200 creators at once."""
+    outcome = Outcome()
+    for number in range(count):
+        outcome.trials += 1
+        kills = number % _KILL_EVERY == _KILL_EVERY - 1
+        limit = dice.randrange(_CREATORS + 20)
+        async with httpx.AsyncClient(
+            base_url=server.url, timeout=60, limits=httpx.Limits(max_connections=64)
+        ) as client:
+            workspace = await _workspace(client, server, resource, limit)
+            killing = asyncio.create_task(_kill_soon(server, dice)) if kills else None
+            answers = await asyncio.gather(*(_attempt(resource, workspace, n) for n in range(_CREATORS)))
+        if killing:
+            await killing
+            outcome.kills += 1
+            await asyncio.to_thread(server.start)
+            answers = await _fill_up(server, resource, workspace)
+        await _judge(server, resource, workspace, limit, answers, outcome)
+    return outcome
+
+
+async def _workspace(client: httpx.AsyncClient, server: Server, resource: Resource, limit: int) -> Workspace:
+    headers = {"authorization": f"Bearer {server.platform_key}"}
+    name = {"name": f"trial {time.time_ns()}"}
+    answer = await client.post("/api/platform/workspaces", json=name, headers=headers)
+    workspace = Workspace(client, answer.json())
+    await workspace.admin("PUT", "/quotas", {resource.field: limit * resource.each})
+    return workspace
+
+
+async def _attempt(resource: Resource, workspace: Workspace, number: int) -> int | None:
+    """The status; None when nobody answered."""
+    with suppress(httpx.HTTPError):
+        return (await resource.create(workspace, number)).status_code
+    return None
+
+
+async def _fill_up(server: Server, resource: Resource, workspace: Workspace) -> list[int | None]:
+    """After a kill: as many creators again, so that the limit is reached if it can be."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, limits=httpx.Limits(max_connections=64)) as client:
+        again = Workspace(client, workspace.made)
+        return await asyncio.gather(*(_attempt(resource, again, 10_000 + n) for n in range(_CREATORS + 20)))
+
+
+async def _judge(
+    server: Server,
+    resource: Resource,
+    workspace: Workspace,
+    limit: int,
+    answers: list[int | None],
+    outcome: Outcome,
+) -> None:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        seen = Workspace(client, workspace.made)
+        deadline = time.monotonic() + 20
+        refused = _OVER in answers
+        used = await seen.used(resource.shown)
+        while used < limit * resource.each and refused and time.monotonic() < deadline:
+            await asyncio.sleep(0.2)  # events are counted when they are folded
+            used = await seen.used(resource.shown)
+    outcome.over += max(0, used - limit * resource.each) // resource.each
+    outcome.refused_early += refused and used + resource.each <= limit * resource.each
+
+
+async def _kill_soon(server: Server, dice: random.Random) -> None:
+    await asyncio.sleep(dice.random() * 0.4)
+    await asyncio.to_thread(server.kill)
