@@ -35,7 +35,7 @@ _WATCH_SECONDS = 1.0
 _CHECK_SECONDS = 15.0
 _LAST_LOOK_SECONDS = 5.0
 _SWITCH_SECONDS = 0.0005  # the API must not wait long for the worker to let go of the interpreter
-_API_CONNECTIONS, _WORKER_CONNECTIONS = 12, 12
+_WORKER_CONNECTIONS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,9 @@ async def _serve(found: Installation, address: Address, role: str, ready: Callab
             worker.start()
         async with asyncio.TaskGroup() as group:
             watching = [group.create_task(_watch_postgres(found)), group.create_task(pressure.watch())]
+            size = max(2, found.settings.connections)
             if role in ("all", "api"):
-                async with stores(
-                    found, clickhouse, name="api", size=_API_CONNECTIONS, exposition=exposition
-                ) as opened:
+                async with stores(found, clickhouse, name="api", size=size, exposition=exposition) as opened:
                     _tell(exposition, opened.gate)
                     await _api(found, address, opened, stopping, ready)
             else:

@@ -25,6 +25,7 @@ from tenfold.http.endpoint import Endpoint
 from tenfold.http.openid import OpenId
 from tenfold.kit.errors import ConfigurationError, Invalid
 from tenfold.kit.settings import Settings
+from tenfold.platform.alerts.routes import ENDPOINTS as ALERTS
 from tenfold.platform.erasure import ENDPOINTS as ERASURE
 from tenfold.platform.routes import ENDPOINTS as PLATFORM
 from tenfold.storage import datadir
@@ -53,6 +54,7 @@ ENDPOINTS: list[Endpoint] = [
     *QUOTAS,
     *USAGE,
     *PROMETHEUS,
+    *ALERTS,
     *LOGIN,
     *AUDIT,
     *EVENTS,

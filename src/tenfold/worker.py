@@ -21,6 +21,8 @@ from tenfold.jobs.pressure import Pressure
 from tenfold.jobs.runner import Bells, Step, run_loop
 from tenfold.kit.errors import AppError
 from tenfold.kit.logs import get
+from tenfold.platform.alerts import service as alerts
+from tenfold.platform.alerts.service import Teller
 from tenfold.tenancy.audit import log
 from tenfold.tenancy.metering import service as metering
 from tenfold.tenancy.scope import Stores
@@ -49,7 +51,7 @@ class Loop:
 async def run_worker(found: Installation, stores: Stores, pressure: Pressure) -> None:
     """Run all loops until cancelled; what a loop had begun is rolled back and done by the next worker."""
     bells, folder = Bells(), Folder(stores)
-    sender = Sender(stores, partial(bells.ring, "messages"))
+    sender, teller = Sender(stores, partial(bells.ring, "messages")), Teller(found.settings.mail)
     if found.postgres is not None:  # no other process can be sending
         await sender.settle_abandoned(older_than=0)
 
@@ -66,16 +68,22 @@ async def run_worker(found: Installation, stores: Stores, pressure: Pressure) ->
             group.create_task(_listen(found, bells))
             group.create_task(metering.run(stores))
             group.create_task(run_loop("due", partial(ring_due, stores, bells), asyncio.Event(), idle=_LOOK))
-            for item in [*folds, *_timed(stores, folder.programs), *_sending(stores, sender), *_jobs(stores, folder)]:
+            for item in [
+                *folds,
+                *_timed(stores, folder.programs, found.settings.alert_seconds),
+                *_sending(stores, sender),
+                *_jobs(stores, folder, teller),
+            ]:
                 bell = bells.of(item.name)
                 group.create_task(run_loop(item.name, item.step, bell, idle=item.idle, gather=item.gather))
     finally:
         await sender.close()
+        await teller.close()
         with contextlib.suppress(AppError):
             await metering.flush(stores)
 
 
-def _timed(stores: Stores, programs: Programs) -> list[Loop]:
+def _timed(stores: Stores, programs: Programs, alert_seconds: int) -> list[Loop]:
     return [
         Loop("archive", partial(archive_once, stores), gather=_GATHER_ARCHIVE),
         Loop("wake", partial(waking.wake_once, stores, programs, Round())),
@@ -83,6 +91,7 @@ def _timed(stores: Stores, programs: Programs) -> list[Loop]:
         Loop("audit", partial(log.chain_pending, stores), idle=_AUDIT_LOOK),
         Loop("retention", partial(log.trim_all, stores), idle=_HOURLY),
         Loop("usage", partial(metering.roll, stores), idle=_HOURLY),
+        Loop("alerts", partial(alerts.look_once, stores), idle=max(1, alert_seconds)),
     ]
 
 
@@ -94,12 +103,13 @@ def _sending(stores: Stores, sender: Sender) -> list[Loop]:
     ]
 
 
-def _jobs(stores: Stores, folder: Folder) -> list[Loop]:
+def _jobs(stores: Stores, folder: Folder, teller: Teller) -> list[Loop]:
     topics: dict[str, queue.Handler] = {
         backfill.TOPIC: backfill.Backfill(folder.programs).handle,
         signals.TOPIC: entering.handle_signals,
         OUTCOME_TOPIC: entering.handle_outcomes,
         START_TOPIC: entering.handle_starts,
+        alerts.TOPIC: teller.handle,
     }
     return [
         Loop(f"jobs-{topic}", partial(queue.work_once, stores, topic, handler, Round()))

@@ -74,6 +74,9 @@ PERMISSIONS: Final = {
     "PUT /quotas": "quotas:write",
     "DELETE /quotas": "quotas:write",
     "GET /tenant-metrics": "usage:read",
+    "GET /alerts": "usage:read",
+    "GET /settings/alerts": "settings:read",
+    "PUT /settings/alerts": "settings:write",
     "GET /session": ANYONE,
 }
 _GUARDED: Final = (Door.WORKSPACE, Door.SESSION, Door.ADMIN)

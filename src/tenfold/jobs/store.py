@@ -105,9 +105,12 @@ async def postpone(db: Db, workspace_id: UUID, job_id: int, error: str) -> None:
 
 
 async def waiting(db: Db, workspace_id: UUID) -> bool:
-    """Whether jobs of a workspace are still to be done, whatever their turn."""
+    """Whether jobs of a workspace are still to be done, whatever their turn; telling people of alerts is none of it."""
     row = await db.one(
-        "SELECT EXISTS (SELECT FROM jobs WHERE workspace_id = %(workspace_id)s AND lane IS NOT NULL) AS waiting",
+        """
+        SELECT EXISTS (
+          SELECT FROM jobs WHERE workspace_id = %(workspace_id)s AND lane IS NOT NULL AND topic <> 'alert') AS waiting
+        """,
         {"workspace_id": workspace_id},
     )
     return bool(row and row["waiting"])

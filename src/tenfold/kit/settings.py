@@ -29,6 +29,17 @@ class OpenIdSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MailSettings:
+    """The mail server that the installation itself writes through, and from which address."""
+
+    host: str
+    port: int
+    username: str | None
+    password: str | None
+    sender: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a process is told from outside.
 
@@ -52,6 +63,9 @@ class Settings:
     secure_cookies: bool = False
     signed_context: bool = True
     trusted_proxies: frozenset[str] = frozenset()
+    mail: MailSettings | None = None
+    connections: int = 12
+    alert_seconds: int = 60
 
 
 def load(data_dir: Path, environ: Mapping[str, str] | None = None) -> Settings:
@@ -77,6 +91,9 @@ def load(data_dir: Path, environ: Mapping[str, str] | None = None) -> Settings:
         public_url=(_url(env, "DASHBOARD_URL", ("http", "https")) or "").rstrip("/") or None,
         signed_context=_flag(env, "TENFOLD_SIGNED_CONTEXT", default=True),
         secure_cookies=_flag(env, "SESSION_COOKIE_SECURE", default=False),
+        mail=_mail(env),
+        connections=_number(env, "TENFOLD_CONNECTIONS", 12),
+        alert_seconds=_number(env, "TENFOLD_ALERT_SECONDS", 60),
         trusted_proxies=frozenset(env.get("TENFOLD_TRUSTED_PROXIES", "").replace(" ", "").split(",")) - {""},
     )
 
@@ -107,6 +124,16 @@ def _openid(env: Mapping[str, str]) -> OpenIdSettings | None:
         provider=env.get("AUTH_PROVIDER") or "openid",
         pkce=pkce,
     )
+
+
+def _mail(env: Mapping[str, str]) -> MailSettings | None:
+    url, sender = _url(env, "TENFOLD_SMTP_URL", ("smtp",)), env.get("TENFOLD_MAIL_FROM") or None
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    if sender is None or not parts.hostname:
+        raise ConfigurationError("TENFOLD_MAIL_FROM: TENFOLD_SMTP_URL needs a host, and an address to write from")
+    return MailSettings(parts.hostname, parts.port or 25, parts.username, parts.password, sender)
 
 
 def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:

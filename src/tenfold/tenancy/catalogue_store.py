@@ -170,7 +170,7 @@ RULES: dict[str, LiteralString] = {
         FROM pg_class c WHERE c.relname IN (
             'workspaces', 'write_keys', 'admin_keys', 'secrets', 'members', 'roles', 'access_settings', 'quotas',
             'quota_ceilings', 'user_properties', 'segments', 'message_templates', 'subscription_groups',
-            'email_providers', 'journeys')
+            'email_providers', 'journeys', 'alert_settings')
           AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgenabled = 'O'
             AND t.tgfoid = 'tenancy.audit_change'::regproc AND t.tgtype & 29 = 29) AND """
     + _LOCKED,
