@@ -15,9 +15,10 @@ from tests.world import Owner, World
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?|\b\d{13}\b")
 _KEY = re.compile(r"\b[0-9a-f]{16,64}\b|Basic [A-Za-z0-9+/=]+")
+_MEASURED = re.compile(r'("(?:database\w+|cacheHitRate|apiLatency\w+|computeLagMs)":)[^,}]+')
 _TENANT_TABLES = """
     SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-      AND c.relname <> 'migrations' AND c.relname !~ '^audit_' ORDER BY 1
+      AND c.relname NOT IN ('migrations', 'usage') AND c.relname !~ '^audit_' ORDER BY 1
 """
 Answer = tuple[str, int, str]
 
@@ -58,13 +59,14 @@ def walk(
 def comparable(text: str) -> str:
     """An answer without what differs between two callers who may see the same: ids, times, keys, checkpoints."""
     text = "\n".join(line for line in text.splitlines() if not line.startswith('{"checkpoint"'))
+    text = _MEASURED.sub(r"\1MEASURED", text)
     for pattern, mark in ((_UUID, "ID"), (_MOMENT, "TIME"), (_KEY, "KEY")):
         text = pattern.sub(mark, text)
     return re.sub(r"charlie-\d+", "NAME", text)
 
 
 def everything_of(world: World, workspace: str) -> dict[str, list[Any]]:
-    """All rows of a workspace, as its owner at the database sees them; the audit log aside, which may grow."""
+    """All rows of a workspace, as its owner at the database sees them; audit log and usage aside, which may grow."""
     with psycopg.connect(world.server.database_url, user="tenfold_root", autocommit=True) as owner:
         tables = [row[0] for row in owner.execute(_TENANT_TABLES).fetchall()]
         found: dict[str, list[Any]] = {}

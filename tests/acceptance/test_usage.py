@@ -147,3 +147,27 @@ def test_the_platform_sees_who_holds_connections(world: World) -> None:
     assert shown["connections"] > 0
     assert shown["waiting"] == 0
     assert all(uuid.UUID(lane["rootWorkspaceId"]) for lane in shown["lanes"])
+
+
+def test_a_strangers_probes_are_not_alices_usage(world: World) -> None:
+    alice, charlie = world.workspace(), world.workspace("charlie")
+
+    def now() -> tuple[int, ...]:
+        found = metrics(alice, granularity="day")
+        return tuple(
+            sum(point[name] for point in found) for name in ("apiRequestCount", "databaseQueryCount", "eventCount")
+        )
+
+    first, second = now(), now()
+    for _ in range(20):
+        assert charlie.request("GET", "/segments", workspaceId=alice.id).status_code == 401
+        assert (
+            world.http.get(
+                "/api/admin/segments", params={"workspaceId": alice.id}, headers={"authorization": "Bearer x"}
+            ).status_code
+            == 401
+        )
+        assert charlie.request("DELETE", "/users", {"workspaceId": alice.id, "userIds": ["u"]}).status_code == 401
+    third = now()
+    assert third[0] - second[0] == 1 == second[0] - first[0]
+    assert third[1] - second[1] <= second[1] - first[1] + 2, "the crossing is written into her log, and no more"

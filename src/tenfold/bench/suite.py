@@ -11,7 +11,7 @@ from uuid import UUID
 
 import httpx
 
-from tenfold.bench import fill, folding, isolation, load, machine, metering, overshoot, probes, store
+from tenfold.bench import fill, folding, isolation, load, machine, metering, overshoot, probes, requests, store
 from tenfold.bench import neighbours as neighbour
 from tenfold.kit import settings
 from tenfold.tenancy.audit import log
@@ -32,6 +32,7 @@ _FOLDED, _ACCEPT_RATE, _ACCEPT_SECONDS = 60_000, 5_500, 10
 _STEADY_RATE, _STEADY_SECONDS, _PROBES_A_SECOND = 1_000, 15, 5
 _IDLE_SECONDS = 30
 _METERED_BATCHES, _METERED_KILLS = 10_000, 8
+_ASK_SECONDS = 10
 _ALONE_SECONDS, _FLOOD_EVENTS, _FLOOD_MESSAGES = 20, 1_000_000, 100_000
 _WRITE_CONNECTIONS = 12
 _SETTLE_SECONDS = 20  # PostgreSQL tidies up after the workspaces were made
@@ -168,6 +169,7 @@ def neighbours(directory: Path, size: int, report: Report) -> None:
         return found
 
     found: dict[str, neighbour.Waits] = _prepared(directory, work)
+    _asking(directory, size, report)
     for kind in ("fold", "send"):
         quiet = found[f"{kind}, alone"]
         report.at_most("neighbours", size, f"{kind}, alone: p99", quiet.p99, "ms", 0)
@@ -176,6 +178,29 @@ def neighbours(directory: Path, size: int, report: Report) -> None:
             report.at_most("neighbours", size, f"{name}: p99", round(found[name].p99 / quiet.p99, 2), "x alone", 2)
             whole = round(found[name].rate / unfair.rate, 3)
             report.at_least("neighbours", size, f"{name}: all", whole, "x first come", 0.95)
+
+
+def _asking(directory: Path, size: int, report: Report) -> None:
+    """A flood of list requests over 200 connections."""
+    with machine.serving(directory) as server:
+        key = (directory / "platform.key").read_text().strip()
+        flood, *small = asyncio.run(_with_keys(server.url, key, 21))
+        requests.beside(server.url, flood, small, many=0, seconds=2)
+        quiet, _ = requests.beside(server.url, flood, small, many=0, seconds=_ASK_SECONDS)
+        asked, flooding = requests.beside(server.url, flood, small, many=200, seconds=_ASK_SECONDS)
+    alone, beside = (machine.percentile(seen.seconds, 0.99) for seen in (quiet, asked))
+    wait = machine.percentile(flooding.seconds, 0.5)
+    report.at_most("neighbours", size, "list requests, alone: p99", alone, "ms", 0)
+    report.at_most("neighbours", size, "list requests, 200 flooding: p99", round(beside / alone, 2), "x alone", 2)
+    report.at_most("neighbours", size, "… what the flood itself waits", round(wait / alone, 2), "x alone", 0)
+
+
+async def _with_keys(url: str, key: str, count: int) -> list[tuple[str, str]]:
+    """New workspaces, by id and admin key."""
+    headers = {"authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
+        made = [await client.post("/api/platform/workspaces", json={"name": f"asks {n}"}) for n in range(count)]
+    return [(answer.json()["workspaceId"], answer.json()["adminApiKey"]) for answer in made]
 
 
 def quotas(directory: Path, size: int, report: Report) -> None:

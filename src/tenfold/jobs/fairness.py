@@ -35,13 +35,12 @@ def share(rows: Iterable[Row], most: int, *, turn: int = 1, carried: dict[UUID, 
     taken: list[Row] = []
     left = most
     while queues and left > 0:
-        shares = sum(_weight(waiting) for waiting in queues.values())
-        quantum = max(left // shares, turn)
+        quantum = max(left / sum(_weight(waiting) for waiting in queues.values()), turn)
         for lane in list(queues):
             if left <= 0:
                 break
-            held[lane] = held.get(lane, 0) + quantum * _weight(queues[lane])
-            part = _afford(queues[lane], held[lane])
+            held[lane] = held.get(lane, 0) + max(1, int(quantum * _weight(queues[lane])))
+            part = _afford(queues[lane], min(held[lane], left))
             cost = sum(_cost(row) for row in part)
             held[lane] -= cost
             left -= cost
@@ -64,7 +63,7 @@ def _cost(row: Row) -> int:
     return row.get("size", 1)
 
 
-def _weight(rows: list[Row]) -> int:
+def _weight(rows: list[Row]) -> float:
     return weight(rows[0].get("service_class"))
 
 

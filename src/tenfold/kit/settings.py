@@ -64,7 +64,7 @@ class Settings:
     signed_context: bool = True
     trusted_proxies: frozenset[str] = frozenset()
     mail: MailSettings | None = None
-    connections: int = 12
+    connections: int = 6
     alert_seconds: int = 60
 
 
@@ -92,7 +92,7 @@ def load(data_dir: Path, environ: Mapping[str, str] | None = None) -> Settings:
         signed_context=_flag(env, "TENFOLD_SIGNED_CONTEXT", default=True),
         secure_cookies=_flag(env, "SESSION_COOKIE_SECURE", default=False),
         mail=_mail(env),
-        connections=_number(env, "TENFOLD_CONNECTIONS", 12),
+        connections=_number(env, "TENFOLD_CONNECTIONS", 2 * (os.cpu_count() or 2) + 2),
         alert_seconds=_number(env, "TENFOLD_ALERT_SECONDS", 60),
         trusted_proxies=frozenset(env.get("TENFOLD_TRUSTED_PROXIES", "").replace(" ", "").split(",")) - {""},
     )

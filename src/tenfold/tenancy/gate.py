@@ -25,7 +25,7 @@ _KEPT = 50_000
 class _Lane:
     """`start` is the virtual time at which the lane is served next; `usual` what a visit takes, in seconds."""
 
-    weight: int = 1
+    weight: float = 1.0
     in_hand: int = 0
     start: float = 0.0
     usual: float = _USUAL_SECONDS
@@ -48,7 +48,7 @@ class Gate:
         self.waiting = 0
 
     @asynccontextmanager
-    async def place(self, lane: UUID, weight: int) -> AsyncGenerator[None]:
+    async def place(self, lane: UUID, weight: float) -> AsyncGenerator[None]:
         """Hold a place.
 
         Raises Unavailable when too many wait, or the wait was too long.
@@ -65,7 +65,7 @@ class Gate:
         found = {key: (lane.in_hand, len(lane.waiting)) for key, lane in self._lanes.items()}
         return {key: both for key, both in found.items() if any(both)}
 
-    async def _enter(self, key: UUID, weight: int) -> None:
+    async def _enter(self, key: UUID, weight: float) -> None:
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = _Lane()

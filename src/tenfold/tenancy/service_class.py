@@ -8,18 +8,18 @@ from typing import Final
 class ServiceClass:
     """`weight` is the share beside others. Timeouts in milliseconds; PostgreSQL ends what takes longer."""
 
-    weight: int
+    weight: float
     statement_timeout: int
     lock_timeout: int
 
 
 STANDARD: Final = "standard"
 CLASSES: Final = {
-    "trial": ServiceClass(1, 10_000, 2_000),
-    STANDARD: ServiceClass(4, 30_000, 5_000),
-    "priority": ServiceClass(16, 60_000, 10_000),
+    "trial": ServiceClass(0.25, 10_000, 2_000),
+    STANDARD: ServiceClass(1, 30_000, 5_000),
+    "priority": ServiceClass(4, 60_000, 10_000),
 }
 
 
-def weight(name: str | None) -> int:
+def weight(name: str | None) -> float:
     return CLASSES[name or STANDARD].weight
