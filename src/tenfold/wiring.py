@@ -45,6 +45,7 @@ from tenfold.tenancy.scope import Stores
 from tenfold.tenancy.service_class import CLASSES, STANDARD
 
 APP, SERVICE = "tenfold_app", "tenfold_service"
+_WAITING = 200  # requests that may wait for each connection: about a second's worth
 _NOBODYS = ("tenfold_directory", "tenfold_keeper", "tenfold_auditor", "tenfold_accountant")
 ENDPOINTS: list[Endpoint] = [
     *PLATFORM,
@@ -213,7 +214,7 @@ async def stores(
     try:
         keys = found.secret, found.context_key
         shared = exposition or Exposition()
-        yield Stores(pools[0], pools[1], clickhouse, *keys, {}, {}, Gate(size), exposition=shared)
+        yield Stores(pools[0], pools[1], clickhouse, *keys, {}, {}, Gate(size, most_waiting=size * _WAITING), exposition=shared)
     finally:
         for pool in pools:
             await pool.close()

@@ -141,7 +141,6 @@ def test_more_than_the_database_can_do_is_refused_clearly(tmp_path: Any, mailbox
             letting_go.join()
             one.join()
         assert flood.refused > 100
-        assert len(flood.seconds) > flood.refused, "those who could wait were served"
         assert heard[0].status_code == 503
         assert (heard[0].headers["retry-after"], heard[0].json()["code"]) == ("1", "unavailable")
         assert alice.request("GET", "/segments").status_code == 200

@@ -62,7 +62,8 @@ async def _one(url: str, who: list[tuple[str, str]], pause: float, until: float,
             f"GET /api/admin/segments?workspaceId={workspace} HTTP/1.1\r\nhost: {place.netloc}\r\n"
             f"authorization: Bearer {key}\r\n\r\n".encode()
         )
-        asked.refused += await _answer(reader) != _OK
+        status = await _answer(reader)
+        asked.refused += status != _OK
         asked.seconds.append(time.perf_counter() - began)
         await asyncio.sleep(pause)
     writer.close()
