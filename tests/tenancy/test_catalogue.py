@@ -53,6 +53,10 @@ DAMAGES: list[tuple[str, LiteralString]] = [
     ("no enums", "CREATE TYPE mood AS ENUM ('good'); ALTER TABLE segments ADD COLUMN mood mood"),
     ("changes are audited", "DROP TRIGGER audit ON segments"),
     ("changes are audited", "ALTER TABLE journeys DISABLE TRIGGER audit"),
+    ("what is limited is counted", "DROP TRIGGER users_in ON profiles"),
+    ("what is limited is counted", "ALTER TABLE archive_queue DISABLE TRIGGER events_in"),
+    ("what is limited is counted", "DROP TRIGGER quota_out ON segments"),
+    ("what is limited is counted", "CREATE TABLE broadcasts (workspace_id uuid NOT NULL PRIMARY KEY)"),
     ("the context is signed", ("CREATE OR REPLACE FUNCTION tenancy.workspaces() RETURNS uuid[] LANGUAGE sql STABLE"
      " RETURN string_to_array(current_setting('app.current_workspace_id', true), ',')::uuid[]")),
     ("the context is signed", "TRUNCATE tenancy.signing_keys"),

@@ -174,6 +174,18 @@ RULES: dict[str, LiteralString] = {
           AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgenabled = 'O'
             AND t.tgfoid = 'tenancy.audit_change'::regproc AND t.tgtype & 29 = 29) AND """
     + _LOCKED,
+    "what is limited is counted": """
+        SELECT c.oid::regclass::text AS subject, 'is limited, and its rows are not counted' AS fault
+        FROM (VALUES ('segments', 'count_row', 4), ('segments', 'count_row', 8), ('journeys', 'count_row', 4),
+            ('journeys', 'count_row', 8), ('message_templates', 'count_row', 4), ('message_templates', 'count_row', 8),
+            ('members', 'count_row', 4), ('members', 'count_row', 8), ('broadcasts', 'count_row', 4),
+            ('broadcasts', 'count_row', 8), ('profiles', 'count_users', 4), ('profiles', 'count_users', 8),
+            ('archive_queue', 'count_events', 4)) AS counted (relname, counter, event)
+        JOIN pg_class c ON c.relname = counted.relname AND c.relnamespace = 'public'::regnamespace
+        WHERE NOT EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+          WHERE t.tgrelid = c.oid AND t.tgenabled = 'O' AND p.proname = counted.counter
+            AND t.tgtype & counted.event <> 0)
+    """,
     "the context is signed": """
         SELECT 'tenancy.workspaces()' AS subject, 'does not check a signature' AS fault
         FROM pg_proc p WHERE p.oid = 'tenancy.workspaces'::regproc
