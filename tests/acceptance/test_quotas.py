@@ -227,3 +227,12 @@ def test_the_app_role_cannot_move_a_counter(world: World) -> None:
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 app.execute(statement)  # type: ignore[arg-type]
+
+
+def test_a_workspace_may_begin_with_quotas_of_its_own(world: World) -> None:
+    alice = world.workspace(quotas={"maxSegments": 1, "maxUsers": 0})
+    assert alice.get("/quotas")["quota"]["maxSegments"] == 1
+    assert [make(alice, "segments", number).status_code for number in range(2)] == [200, 429]
+    assert alice.apps("/identify", {"messageId": "1", "userId": "u", "traits": {}}).status_code == 429
+    bad = world.platform("POST", "/workspaces", {"name": f"bad {time.time()}", "quotas": {"maxUsers": -1}})
+    assert (bad.status_code, "maxUsers" in bad.text) == (400, True)

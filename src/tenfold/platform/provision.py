@@ -12,6 +12,8 @@ from tenfold.tenancy import door, store, workspaces
 from tenfold.tenancy.access import admin_keys
 from tenfold.tenancy.access.permissions import ALL
 from tenfold.tenancy.context import PLATFORM as PLATFORM_ID
+from tenfold.tenancy.quotas import store as quotas_store
+from tenfold.tenancy.quotas.model import Limits
 from tenfold.tenancy.scope import Actor, Scope, Stores, Workspace, platform_workspace
 from tenfold.tenancy.workspaces import DEFAULT_WRITE_KEY, NewWorkspace
 
@@ -34,8 +36,8 @@ class Provisioned:
     created: bool
 
 
-async def provision(by: Scope, new: NewWorkspace) -> Provisioned:
-    """Make a workspace; the same external id under the same parent gives the one that is there.
+async def provision(by: Scope, new: NewWorkspace, quotas: Limits | None = None) -> Provisioned:
+    """Make a workspace, with quotas of its own if any; the same external id under the same parent gives the one there.
 
     `by` is the scope of whoever asks: the platform.
 
@@ -48,7 +50,7 @@ async def provision(by: Scope, new: NewWorkspace) -> Provisioned:
         return await _existing(stores, existing)
     scope = replace(by, stores=stores, workspace=planned, permissions=ALL)
     try:
-        write_key, admin_key = await _create(scope)
+        write_key, admin_key = await _create(scope, quotas or {})
     except UniqueViolation as error:
         if new.external_id and (existing := await workspaces.by_external_id(stores, new.parent_id, new.external_id)):
             return await _existing(stores, existing)
@@ -57,7 +59,7 @@ async def provision(by: Scope, new: NewWorkspace) -> Provisioned:
     return Provisioned(made or planned, write_key, admin_key, created=True)
 
 
-async def _create(scope: Scope) -> tuple[str, str]:
+async def _create(scope: Scope, quotas: Limits) -> tuple[str, str]:
     workspace = scope.workspace
     async with door.workspace(scope) as db:
         await store.insert_workspace(db, {name: getattr(workspace, name) for name in Workspace.__dataclass_fields__})
@@ -66,6 +68,8 @@ async def _create(scope: Scope) -> tuple[str, str]:
         await audience.add_defaults(db, scope)
         await subscriptions.add_defaults(db, scope)
         await channels.add(db, scope, {"type": "Test"}, as_default=True)
+        if quotas:
+            await quotas_store.put(db, workspace.workspace_id, dict(quotas))
     return write_key, admin_key
 
 

@@ -23,7 +23,9 @@ _MOST = 1000
 
 
 async def create(call: Call) -> Reply:
-    made = await provision.provision(call.scope, new_workspace(_object(call.body)))
+    body = _object(call.body)
+    limits = read_limits(_object(body.get("quotas") or {}))
+    made = await provision.provision(call.scope, new_workspace(body), limits)
     return Reply(201 if made.created else 200, shown_with_keys(made))
 
 

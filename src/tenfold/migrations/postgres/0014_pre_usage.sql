@@ -113,7 +113,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
       tenancy.sum_arrays(u.latencies) AS latencies,
       (array_agg(u.gauges ORDER BY u.at DESC) FILTER (WHERE u.gauges <> '{}'))[1] AS gauges
     FROM public.usage u
-    WHERE u.at >= since AND u.at < until AND tenancy.platform() = ANY ((SELECT tenancy.workspaces())::uuid[])
+    WHERE u.grain IN ('minute', 'hour', 'day') AND u.at >= since AND u.at < until AND tenancy.platform() = ANY ((SELECT tenancy.workspaces())::uuid[])
     GROUP BY u.workspace_id ORDER BY sum(u.database_ms) DESC, sum(u.events) DESC, u.workspace_id LIMIT page
   )
   SELECT h.workspace_id, w.name, w.status, w.parent_id, h.events, h.messages, h.requests, h.errors, h.statements,

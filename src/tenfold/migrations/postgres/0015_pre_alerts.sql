@@ -22,4 +22,4 @@ CREATE TABLE alerts (
 SELECT tenancy.protect('alerts', 'SELECT', 'INSERT', 'UPDATE');
 
 -- Which workspaces did something lately: nobody else's usage can have changed.
-SELECT tenancy.let_service_peek('usage', 'workspace_id', 'at');
+SELECT tenancy.let_service_peek('usage', 'workspace_id', 'grain', 'at');

@@ -11,7 +11,9 @@ from tenfold.storage.db import Db, Row
 
 async def active_workspaces(db: Db) -> list[Row]:
     """Who did something in the last two minutes."""
-    return await db.all("SELECT DISTINCT workspace_id FROM usage WHERE at >= now() - interval '2 minutes'")
+    return await db.all(
+        "SELECT DISTINCT workspace_id FROM usage WHERE grain = 'minute' AND at >= now() - interval '2 minutes'"
+    )
 
 
 async def inputs(db: Db, workspaces: list[UUID]) -> list[Row]:
