@@ -159,7 +159,8 @@ def neighbours(directory: Path, size: int, report: Report) -> None:
         small, children = others[:99], others[99:]
         found = {"fold, alone": await neighbour.alone(opened, small, _ALONE_SECONDS)}
         for policy in neighbour.POLICIES:
-            found[f"fold, {policy}"] = await neighbour.fold(opened, policy, [flood], small, _FLOOD_EVENTS)
+            events = _FLOOD_EVENTS // 10 if policy == "caps" else _FLOOD_EVENTS  # its rate is told soon
+            found[f"fold, {policy}"] = await neighbour.fold(opened, policy, [flood], small, events)
         for policy in ("first come", "fair"):
             flooding = [flood, *children]
             found[f"fold, 50 children, {policy}"] = await neighbour.fold(opened, policy, flooding, small, _FLOOD_EVENTS)

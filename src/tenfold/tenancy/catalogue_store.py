@@ -93,7 +93,8 @@ RULES: dict[str, LiteralString] = {
         FROM pg_attribute a, aclexplode(a.attacl) AS g
         WHERE g.grantee = 'tenfold_service'::regrole AND (g.privilege_type <> 'SELECT'
           OR format_type(a.atttypid, NULL) IN ('bytea', 'jsonb', 'json')
-          OR (a.atttypid = 'text'::regtype AND a.attname NOT IN ('user_id', 'topic', 'state', 'service_class', 'grain')))
+          OR (a.atttypid = 'text'::regtype
+            AND a.attname NOT IN ('user_id', 'topic', 'state', 'service_class', 'grain')))
     """,
     "keys lead with the workspace": """
         SELECT i.indexrelid::regclass::text AS subject, 'does not begin with workspace_id' AS fault
