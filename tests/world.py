@@ -178,9 +178,16 @@ class Owner:
         definition = {"type": "Email", "from": "shop@shop.test", "subject": subject, "body": "<p>Hi</p>", **more}
         return self.put("/content/templates", name=name, definition=definition)
 
-    def use_mailbox(self) -> None:
-        config = {"type": "Smtp", "host": "127.0.0.1", "port": str(self.world.mailbox.port)}
+    def use_mailbox(self, port: int | None = None) -> None:
+        config = {"type": "Smtp", "host": "127.0.0.1", "port": str(port or self.world.mailbox.port)}
         self.put("/settings/email-providers", setDefault=True, config=config)
+
+    def mail_on(self, event: str, *, port: int | None = None) -> dict[str, Any]:
+        """Mail everybody who does something, each time."""
+        self.use_mailbox(port)
+        variant = {"type": "Email", "templateId": self.mail_template()["id"]}
+        node = {"type": "MessageNode", "id": "send", "child": "ExitNode", "variant": variant}
+        return self.journey("welcome", {"type": "EventEntryNode", "event": event, "child": "send"}, node)
 
     def users(self, **body: Any) -> dict[str, dict[str, Any]]:
         answer = self.request("POST", "/users", {"limit": 1000, **body})

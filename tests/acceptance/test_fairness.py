@@ -83,24 +83,10 @@ def tar_pit() -> Iterator[TarPit]:
     made.close()
 
 
-def greeting(owner: Owner, port: int) -> None:
-    owner.put(
-        "/settings/email-providers", setDefault=True, config={"type": "Smtp", "host": "127.0.0.1", "port": str(port)}
-    )
-    template = owner.mail_template()
-    node = {
-        "type": "MessageNode",
-        "id": "send",
-        "child": "ExitNode",
-        "variant": {"type": "Email", "templateId": template["id"]},
-    }
-    owner.journey("welcome", {"type": "EventEntryNode", "event": "hi", "child": "send"}, node)
-
-
 def test_a_provider_that_hangs_holds_up_its_own_workspace_only(world: World, tar_pit: TarPit) -> None:
     bob, alice = world.workspace("slow", test_clock=False), world.workspace(test_clock=False)
-    greeting(bob, tar_pit.port)
-    greeting(alice, world.mailbox.port)
+    bob.mail_on("hi", port=tar_pit.port)
+    alice.mail_on("hi")
     for start in range(0, 400, 100):
         bob.send(
             *(
@@ -119,6 +105,7 @@ def test_a_provider_that_hangs_holds_up_its_own_workspace_only(world: World, tar
     alice.identify("me", email=f"me-{alice.id}@x.test")
     alice.track("me", "hi")
     world.mailbox.wait_for(f"me-{alice.id}@x.test", 6)
+    assert bob.get("/journeys/stats")[0]["nodeStats"]["send"]["waiting"] == 400, "his are all still on their way"
 
 
 def test_more_than_the_database_can_do_is_refused_clearly(tmp_path: Any, mailbox: Mailbox) -> None:

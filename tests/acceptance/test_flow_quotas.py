@@ -186,16 +186,6 @@ def test_storage(world: World) -> None:
     assert batch(alice, message("u", traits={"text": "x" * 1000})).status_code == 204
 
 
-def mailing(owner: Owner, **more: Any) -> dict[str, Any]:
-    owner.use_mailbox()
-    template = owner.mail_template("mail", "Hello {{ user.id }}", **more)
-    node = {
-        "type": "MessageNode", "id": "send", "child": "ExitNode",
-        "variant": {"type": "Email", "templateId": template["id"]},
-    }  # fmt: skip
-    return owner.journey("welcome", {"type": "EventEntryNode", "event": "hi", "child": "send"}, node)
-
-
 def greet(owner: Owner, *users: str) -> None:
     for user in users:
         owner.identify(user, email=f"{user}-{owner.id}@x.test")
@@ -214,7 +204,7 @@ def mails(owner: Owner) -> int:
 
 def test_messages_over_the_month_wait_until_it_turns(world: World) -> None:
     alice = world.workspace()
-    mailing(alice)
+    alice.mail_on("hi")
     alice.put("/quotas", maxMessagesPerMonth=2)
     greet(alice, "a", "b", "c", "d", "e")
     assert mails(alice) == 2 == used(alice, "messagesThisMonth")
@@ -230,7 +220,7 @@ def test_messages_over_the_month_wait_until_it_turns(world: World) -> None:
 
 def test_held_messages_go_on_when_the_limit_is_raised(world: World) -> None:
     alice = world.workspace()
-    mailing(alice)
+    alice.mail_on("hi")
     alice.put("/quotas", maxMessagesPerMonth=1)
     greet(alice, "a", "b", "c")
     assert mails(alice) == 1
@@ -246,7 +236,7 @@ def test_held_messages_go_on_when_the_limit_is_raised(world: World) -> None:
 def test_what_is_not_sent_takes_no_room(world: World) -> None:
     """Neither who has no address, nor whom the mail server refuses for good."""
     alice = world.workspace()
-    mailing(alice)
+    alice.mail_on("hi")
     alice.put("/quotas", maxMessagesPerMonth=1)
     alice.track("nobody", "hi")
     alice.identify("refused", email=f"refused-{alice.id}@refuse.test")
@@ -263,7 +253,7 @@ def test_children_share_their_parents_messages(world: World) -> None:
     children = [world.workspace("child", parentWorkspaceId=parent.id) for _ in range(2)]
     parent.put("/quotas", maxMessagesPerMonth=3)
     for child in children:
-        mailing(child)
+        child.mail_on("hi")
         greet(child, "a", "b")
     assert sum(map(mails, children)) == 3 == used(parent, "messagesThisMonth")
 

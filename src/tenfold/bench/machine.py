@@ -1,6 +1,7 @@
 """The machine's side of a benchmark: a server process, what it costs, a mail server."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,21 +25,51 @@ class Running:
     started_in: float
 
 
-@contextmanager
-def serving(directory: Path) -> Generator[Running]:
-    """`tenfold serve` on a data directory, stopped at the end."""
-    started = time.monotonic()
-    command = [sys.executable, "-m", "tenfold", "serve", "--data-dir", str(directory), "--port", "0"]
-    environment = {**os.environ, "LOG_LEVEL": "WARNING"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - ourselves
-    try:
+class Server:
+    """`tenfold serve` on a data directory, as a process that can be killed and started again."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    def start(self) -> Running:
+        """Start it, and wait until it takes requests."""
+        started = time.monotonic()
+        command = [sys.executable, "-m", "tenfold", "serve", "--data-dir", str(self._directory), "--port", "0"]
+        environment = {**os.environ, "LOG_LEVEL": "ERROR"}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - ourselves
+        self._process = process
         line: list[str] = process.stdout.readline().split() if process.stdout else []
         if line[:1] != ["ready"]:
             raise Unavailable("the server did not start")
-        yield Running(line[1], process.pid, round(time.monotonic() - started, 2))
+        self.url = line[1]
+        return Running(self.url, process.pid, round(time.monotonic() - started, 2))
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    @property
+    def platform_key(self) -> str:
+        return (self._directory / "platform.key").read_text().strip()
+
+    def _end(self, by: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(by)
+            self._process.wait(60)
+
+
+@contextmanager
+def serving(directory: Path) -> Generator[Running]:
+    """A server that runs until the end."""
+    server = Server(directory)
+    try:
+        yield server.start()
     finally:
-        process.terminate()
-        process.wait(60)
+        server.stop()
 
 
 def cpu_seconds(pid: int) -> float:

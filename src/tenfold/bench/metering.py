@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from tenfold.bench import fill, folding, isolation, store
-from tenfold.bench.overshoot import Server
+from tenfold.bench.machine import Server
 from tenfold.engagement.audience.folding import FOLDS_AT_ONCE, Folder
 from tenfold.tenancy.gate import Gate
 from tenfold.tenancy.keys import basic_credentials

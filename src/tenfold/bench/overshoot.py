@@ -1,22 +1,17 @@
 """Limits under fire: many creators at once over HTTP, servers killed among them."""
 
 import asyncio
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tenfold.bench.machine import Server
 from tenfold.engagement.events.model import Event, size_of
-from tenfold.kit.errors import Unavailable
 
 _CREATORS = 200
 _KILL_EVERY = 10  # trials
@@ -35,38 +30,6 @@ class Outcome:
     kills: int = 0
     over: int = 0
     refused_early: int = 0
-
-
-class Server:
-    """A server that can be killed and started again."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._process: subprocess.Popen[str] | None = None
-        self.url = ""
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "tenfold", "serve", "--data-dir", str(self._directory), "--port", "0"]
-        environment = {**os.environ, "LOG_LEVEL": "ERROR"}
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - ourselves
-        line: list[str] = self._process.stdout.readline().split() if self._process.stdout else []
-        if line[:1] != ["ready"]:
-            raise Unavailable("the server did not start")
-        self.url = line[1]
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(60)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
-            self._process.wait(60)
-
-    @property
-    def platform_key(self) -> str:
-        return (self._directory / "platform.key").read_text().strip()
 
 
 @dataclass(frozen=True, slots=True)

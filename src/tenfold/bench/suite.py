@@ -207,7 +207,7 @@ async def _with_keys(url: str, key: str, count: int) -> list[tuple[str, str]]:
 def quotas(directory: Path, size: int, report: Report) -> None:
     """200 creators at once, again and again, with kills among them: no limit passed, none refused early."""
     _prepared(directory, lambda opened: fill.workspaces(opened, 1))
-    server, dice = overshoot.Server(directory), random.Random()  # noqa: S311 - a benchmark's dice
+    server, dice = machine.Server(directory), random.Random()  # noqa: S311 - a benchmark's dice
     server.start()
     try:
         for name, resource in overshoot.RESOURCES.items():
@@ -221,7 +221,7 @@ def quotas(directory: Path, size: int, report: Report) -> None:
 def meter(directory: Path, size: int, report: Report) -> None:
     """Usage beside a recount after many events and kills; what counting costs; what the gate costs."""
     made: list[UUID] = _prepared(directory, lambda opened: fill.workspaces(opened, size))
-    server = overshoot.Server(directory)
+    server = machine.Server(directory)
     server.start()
     try:
         sent = asyncio.run(metering.send_all(server, made, _METERED_BATCHES, _METERED_KILLS))

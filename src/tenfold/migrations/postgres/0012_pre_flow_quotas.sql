@@ -47,24 +47,11 @@ CREATE TRIGGER users_in AFTER INSERT ON profiles REFERENCING NEW TABLE AS moved 
 CREATE TRIGGER users_out AFTER DELETE ON profiles REFERENCING OLD TABLE AS moved FOR EACH STATEMENT
   EXECUTE FUNCTION tenancy.count_users();
 
--- Events: how many of a request's count (the platform's own do not), and their bytes. Counted when folded, once each.
+-- Events: how many of a request's count (the platform's own do not), and their bytes. Counted when folded (0014).
 ALTER TABLE inbox ADD COLUMN counted int NOT NULL DEFAULT 0, ADD COLUMN bytes int NOT NULL DEFAULT 0;
 ALTER TABLE archive_queue ADD COLUMN counted int NOT NULL DEFAULT 0, ADD COLUMN bytes int NOT NULL DEFAULT 0;
 GRANT SELECT (workspace_id, lane, counted, bytes) ON inbox TO tenfold_accountant;
 CREATE POLICY accountant ON inbox FOR SELECT TO tenfold_accountant USING (true);
-CREATE FUNCTION tenancy.count_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-BEGIN
-  PERFORM tenancy.add_usage(array_agg(f.workspace_id), array_agg(f.kind), array_agg(f.amount)) FROM (
-    SELECT m.workspace_id, k.kind, sum(k.amount)::bigint AS amount FROM moved m
-    JOIN public.workspaces w ON w.workspace_id = m.workspace_id
-    CROSS JOIN LATERAL (VALUES ('events:' || tenancy.month_of(w.test_now), m.counted), ('storage', m.bytes))
-      AS k (kind, amount)
-    GROUP BY 1, 2) AS f;
-  RETURN NULL;
-END $$;
-CREATE TRIGGER events_in AFTER INSERT ON archive_queue REFERENCING NEW TABLE AS moved FOR EACH STATEMENT
-  EXECUTE FUNCTION tenancy.count_events();
 
 -- As before, in as few statements as can be: each is under the counter's lock for everybody who waits for it.
 CREATE OR REPLACE FUNCTION tenancy.move_quota(workspace uuid, kind text, field text, amount bigint) RETURNS void
@@ -204,7 +191,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $
   WHERE owner = ANY ((SELECT tenancy.workspaces())::uuid[])
 $$;
 
-SELECT tenancy.run_as('tenfold_accountant', 'add_usage', 'count_users', 'count_events', 'quota_room',
+SELECT tenancy.run_as('tenfold_accountant', 'add_usage', 'count_users', 'quota_room',
   'hold_acceptance', 'messages_room', 'reserve_messages', 'return_messages', 'return_storage');
 REVOKE EXECUTE ON FUNCTION tenancy.add_usage FROM tenfold_app;
 

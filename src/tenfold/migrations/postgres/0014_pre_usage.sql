@@ -33,7 +33,8 @@ RETURN COALESCE((SELECT array_agg(COALESCE(a, 0) + COALESCE(b, 0) ORDER BY n)
   FROM unnest(one, other) WITH ORDINALITY AS pairs (a, b, n)), '{}');
 CREATE AGGREGATE tenancy.sum_arrays(bigint[]) (sfunc = tenancy.add_arrays, stype = bigint[], initcond = '{}');
 
-CREATE OR REPLACE FUNCTION tenancy.count_events() RETURNS trigger
+-- Events that a fold hands to the archive: into the month's counter, the storage and the running minute.
+CREATE FUNCTION tenancy.count_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   PERFORM tenancy.add_usage(array_agg(f.workspace_id), array_agg(f.kind), array_agg(f.amount)) FROM (
@@ -50,6 +51,9 @@ BEGIN
   ON CONFLICT (workspace_id, grain, at) DO UPDATE SET events = u.events + excluded.events;
   RETURN NULL;
 END $$;
+
+CREATE TRIGGER events_in AFTER INSERT ON archive_queue REFERENCING NEW TABLE AS moved FOR EACH STATEMENT
+  EXECUTE FUNCTION tenancy.count_events();
 
 -- Messages that were sent, one for each owner named.
 CREATE FUNCTION tenancy.note_messages(owners uuid[]) RETURNS void
