@@ -18,7 +18,7 @@ from tenfold.engagement.audience.admitting import admit
 from tenfold.engagement.events.accept import Acceptor
 from tenfold.http.app import build
 from tenfold.jobs.pressure import Pressure
-from tenfold.kit import telemetry
+from tenfold.kit import collector, telemetry
 from tenfold.kit.errors import AppError, ConfigurationError
 from tenfold.kit.logs import get
 from tenfold.tenancy.audit.watch import Watch
@@ -75,6 +75,7 @@ async def _serve(found: Installation, address: Address, role: str, ready: Callab
     opening = asyncio.create_task(clickhouse.open())
     end_telemetry = telemetry.start()
     worker = WorkerThread(found, clickhouse, pressure, exposition) if role in ("all", "worker") else None
+    collector.calm()
     try:
         if worker:
             worker.start()

@@ -13,7 +13,7 @@ import httpx
 
 from tenfold.bench import fill, folding, isolation, load, machine, metering, overshoot, probes, requests, store
 from tenfold.bench import neighbours as neighbour
-from tenfold.kit import settings
+from tenfold.kit import collector, settings
 from tenfold.tenancy.audit import log
 from tenfold.tenancy.scope import Stores
 from tenfold.wiring import Installation, clickhouse_of, installation, migrate, stores
@@ -287,6 +287,7 @@ async def _steadily(
 
 def _prepared(directory: Path, work: Callable[[Stores], Awaitable[Any]]) -> Any:
     """Do something with the stores of a fresh installation, then close it."""
+    collector.calm()  # as a server does
     with installation(settings.load(directory)) as found:
         migrate(found)
 

@@ -35,7 +35,7 @@ _log = get("fold")
 _LANES = 64
 _PER_LANE = 100
 _MOST_EVENTS = 1_500
-_FLOOD_EVENTS, _EXPRESS_EVENTS = 1_000, 400
+_EXPRESS_EVENTS = 400
 GATHER_SECONDS = 0.02  # a fold of many events costs little more than one of few
 _SMALLEST_TURN = 64
 _USERS_AT_A_TIME, _EVENTS_AT_A_TIME = 16, 100  # between two looks at what else there is to do: some milliseconds
@@ -124,8 +124,7 @@ class Folder:
         out = self._round.out()
         free = [row for row in rows if row["lane"] not in out]
         kind = self._apart.choose(free)
-        beside = self._apart.floods_in_hand > 0
-        most = _EXPRESS_EVENTS if beside else _FLOOD_EVENTS if self._apart.floods(kind) else _MOST_EVENTS
+        most = _EXPRESS_EVENTS if self._apart.floods_in_hand else _MOST_EVENTS
         taken = share(kind, most, turn=_SMALLEST_TURN, carried=self._round.credits)
         self._round.go_on(rows, taken, full=len({row["lane"] for row in rows}) == _LANES)
         return taken
