@@ -1,7 +1,10 @@
 """Fair shares: of work between lanes, of places at the gate, of messages on their way."""
 
 import asyncio
+import contextlib
 from collections import Counter
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenfold.engagement.audience import folding
+from tenfold.engagement.audience.folding import Folder
 from tenfold.engagement.deliveries.sending import within
 from tenfold.jobs.fairness import LANES_WALKED, Apart, Round, share
 from tenfold.kit.errors import Unavailable
@@ -215,3 +220,26 @@ async def test_turns_are_one_at_a_time_and_bounded() -> None:
     assert [type(answer) for answer in answers].count(Unavailable) == 2
     assert inside["most"] == 1
     await visit()
+
+
+async def test_lanes_that_made_room_for_a_flood_keep_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else those seen just before it would be passed over again and again."""
+    folder = Folder(SimpleNamespace(service=None))  # type: ignore[arg-type]
+    waiting = {number: rows(number, 1) for number in range(1, 101)} | {50: rows(50, 100, size=100)}
+
+    @contextlib.asynccontextmanager
+    async def queues(_: Any) -> AsyncIterator[None]:
+        yield
+
+    async def peek(_: Any, after: UUID, *, lanes: int, per_lane: int) -> list[Any]:
+        following = [number for number in sorted(waiting) if lane(number) > after and waiting[number]][:lanes]
+        return [row for number in following for row in waiting[number][:per_lane]]
+
+    monkeypatch.setattr(folding.door, "queues", queues)
+    monkeypatch.setattr(folding.events_store, "peek_inbox", peek)
+    folder._apart.begin(rows(999, 1))  # so that it is the flood's turn
+    assert cost(await folder._claim()) == {50: 1500}
+    assert folder._round.after == lane(0)
+    folder._apart.begin(waiting[50])
+    assert set(cost(await folder._claim())) == {*range(1, 65)} - {50}
+    assert folder._round.after == lane(64)

@@ -170,7 +170,8 @@ def neighbours(directory: Path, size: int, report: Report) -> None:
         return found
 
     found: dict[str, neighbour.Waits] = _prepared(directory, work)
-    _asking(directory, size, report)
+    with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as fresh:
+        _asking(Path(fresh), size, report)
     for kind in ("fold", "send"):
         quiet = found[f"{kind}, alone"]
         report.at_most("neighbours", size, f"{kind}, alone: p99", quiet.p99, "ms", 0)
