@@ -85,6 +85,11 @@ class Meter:
         drained, self._tallies = self._tallies, {}
         return drained
 
+    def take(self, workspace: UUID) -> dict[UUID, Tally]:
+        """What one workspace used; nothing when it did nothing."""
+        tally = self._tallies.pop(workspace, None)
+        return {} if tally is None else {workspace: tally}
+
     def put_back(self, tallies: dict[UUID, Tally]) -> None:
         """Take back what could not be written."""
         for workspace, tally in tallies.items():

@@ -14,6 +14,7 @@ from tenfold.kit.errors import Invalid, Unavailable
 from tenfold.kit.logs import get
 from tenfold.storage.db import Row
 from tenfold.tenancy import door
+from tenfold.tenancy.meter import Tally
 from tenfold.tenancy.metering import store
 from tenfold.tenancy.quotas import store as quotas_store
 from tenfold.tenancy.quotas.model import month_of
@@ -39,7 +40,10 @@ async def run(stores: Stores) -> None:
 
 async def flush(stores: Stores) -> None:
     """Write what was metered. What cannot be written is kept for the next time."""
-    drained = stores.meter.drain()
+    await _write(stores, stores.meter.drain())
+
+
+async def _write(stores: Stores, drained: dict[UUID, Tally]) -> None:
     ids = sorted(drained)
     for start in range(0, len(ids), _MOST_AT_ONCE):
         part = ids[start : start + _MOST_AT_ONCE]
@@ -70,7 +74,7 @@ async def metrics(scope: Scope, since: datetime, until: datetime, granularity: s
         raise Invalid("startDate must not be after endDate")
     if granularity == "minute" and (until - since) / timedelta(minutes=1) > _MOST_POINTS:
         raise Invalid(f"a granularity of minute gives {_MOST_POINTS} points at most; ask for a shorter time")
-    await flush(scope.stores)
+    await _write(scope.stores, scope.stores.meter.take(scope.workspace_id))
     async with door.workspace(scope) as db:
         rows = await store.read(db, scope.workspace_id, since, until)
         held = {row["resource"]: row["used"] for row in await quotas_store.usage(db, scope.workspace_id)}
