@@ -206,6 +206,18 @@ async def test_who_gives_up_leaves_no_place_behind() -> None:
     assert gate.waiting == 0
 
 
+async def test_who_is_cancelled_at_the_very_moment_is_passed_over() -> None:
+    gate = Gate(1)
+    async with gate.place(lane(1), 1):
+        leaver, other = (asyncio.create_task(visits(gate, number, 1, 0, [])) for number in (2, 2))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        leaver.cancel()
+    await asyncio.gather(leaver, other, return_exceptions=True)
+    assert (other.exception(), gate.waiting, gate.use()) == (None, 0, {})
+    await visits(gate, 3, 2, 0, [])
+
+
 async def test_turns_are_one_at_a_time_and_bounded() -> None:
     turns, inside = Turns(2), Counter[int]()
 

@@ -98,8 +98,7 @@ class Gate:
         """Whoever was served at the very moment of giving up passes the place on."""
         if turn.done() and not turn.cancelled():
             self._leave(key, 0.0)
-        else:
-            turn.cancel()
+        elif turn in lane.waiting:
             lane.waiting.remove(turn)
             self.waiting -= 1
 
@@ -124,11 +123,13 @@ class Gate:
                 self._line_up(key, lane)
                 continue
             self._now = max(self._now, start)
-            lane.waiting.popleft().set_result(None)
+            turn = lane.waiting.popleft()
             self.waiting -= 1
-            self._free -= 1
-            lane.in_hand += 1
-            lane.start += lane.usual / lane.weight
+            if not turn.done():  # else it was cancelled, and has not come to say so yet
+                turn.set_result(None)
+                self._free -= 1
+                lane.in_hand += 1
+                lane.start += lane.usual / lane.weight
             if lane.waiting:
                 self._line_up(key, lane)
 
