@@ -58,8 +58,8 @@ def test_the_hours_and_days_add_up_to_what_the_minutes_were(world: World) -> Non
                 "INSERT INTO usage (workspace_id, grain, at, events, latencies) VALUES (%s, 'minute', date_trunc('minute', %s::timestamptz), %s, '{1,2}')",
                 (alice.id, now - dt.timedelta(days=days), count),
             )
-        owner.execute("SELECT tenancy.roll_usage('6 hours', '35 days', '3 years')")
-        owner.execute("SELECT tenancy.roll_usage('6 hours', '35 days', '3 years')")
+        owner.execute("SELECT tenancy.roll_usage()")
+        owner.execute("SELECT tenancy.roll_usage()")
         rows = owner.execute(
             "SELECT grain, sum(events)::int FROM usage WHERE workspace_id = %s GROUP BY 1 ORDER BY 1", (alice.id,)
         ).fetchall()

@@ -45,6 +45,7 @@ DAMAGES: list[tuple[str, LiteralString]] = [
      " AS 'SELECT count(*) FROM segments'")),
     ("functions with other rights", "ALTER FUNCTION tenancy.open_workspace(uuid) RESET search_path"),
     ("functions with other rights", "GRANT EXECUTE ON FUNCTION tenancy.owners_of(uuid[]) TO PUBLIC"),
+    ("functions with other rights", "GRANT EXECUTE ON FUNCTION tenancy.count_users() TO tenfold_app"),
     ("roles", "ALTER ROLE tenfold_app BYPASSRLS"),
     ("roles", "ALTER ROLE tenfold_keeper LOGIN"),
     ("roles", "GRANT tenfold_directory TO tenfold_app"),

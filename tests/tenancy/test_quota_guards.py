@@ -107,3 +107,19 @@ async def test_nobody_moves_a_strangers_counter(world: World, opened: Stores) ->
         assert await quotas_store.hold_acceptance(db, UUID(alice.id)) == []
         assert not await deliveries_store.waiting(db, UUID(alice.id))
     assert alice.get("/quotas")["usage"] == before
+
+
+async def test_no_trigger_counts_what_somebody_made_up(world: World) -> None:
+    """A temporary table with a counting trigger would count for whichever workspace its rows name."""
+    alice, charlie = world.workspace(), world.workspace("charlie")
+    with psycopg.connect(world.server.database_url, user="tenfold_app", autocommit=True) as app:
+        app.execute("SELECT set_config('app.current_workspace_id', %s, false)", (world.server.context(charlie.id),))
+        app.execute("CREATE TEMP TABLE made_up (workspace_id uuid)")
+        for function, timing in (
+            ("count_users()", "REFERENCING NEW TABLE AS moved"),
+            ("audit_change('segment', '', '')", "FOR EACH ROW"),
+        ):
+            statement = f"CREATE TRIGGER t AFTER INSERT ON made_up {timing} EXECUTE FUNCTION tenancy.{function}"
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                app.execute(statement)  # type: ignore[arg-type]
+    assert alice.get("/quotas")["usage"]["users"] == 0

@@ -134,6 +134,8 @@ RULES: dict[str, LiteralString] = {
             'tenfold_accountant')
             THEN 'runs with the rights of ' || p.proowner::regrole::text
           WHEN NOT COALESCE(p.proconfig::text ~ 'search_path=', false) THEN 'has no search_path of its own'
+          WHEN p.prorettype = 'trigger'::regtype AND has_function_privilege('tenfold_app', p.oid, 'EXECUTE')
+            THEN 'may be put on any table by the app role'
           WHEN p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) g WHERE g.grantee = 0)
             THEN 'may be called by everybody'
         END AS fault) AS found

@@ -66,10 +66,14 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $
   ON CONFLICT (workspace_id, grain, at) DO UPDATE SET messages = u.messages + excluded.messages
 $$;
 
--- Move what is old enough from minutes into hours and from hours into days, and let go of what is older still.
-CREATE FUNCTION tenancy.roll_usage(minutes interval, hours interval, days interval) RETURNS bigint
+-- Move what is old enough from minutes into hours and from hours into days, and let go of what is older still. How old is
+-- said here and not by the caller, who could empty everybody's usage with it.
+CREATE FUNCTION tenancy.roll_usage() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
+  minutes CONSTANT interval := '6 hours';
+  hours CONSTANT interval := '35 days';
+  days CONSTANT interval := '3 years';
   step record;
   moved bigint;
   total bigint := 0;

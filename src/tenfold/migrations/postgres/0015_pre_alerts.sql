@@ -23,3 +23,8 @@ SELECT tenancy.protect('alerts', 'SELECT', 'INSERT', 'UPDATE');
 
 -- Which workspaces did something lately: nobody else's usage can have changed.
 SELECT tenancy.let_service_peek('usage', 'workspace_id', 'grain', 'at');
+
+-- Functions of triggers act for whichever workspace a row names, so nobody may put them on a table of their own, as a
+-- temporary one would be. Triggers that are there need no right to go on.
+REVOKE EXECUTE ON FUNCTION tenancy.audit_change, tenancy.count_row, tenancy.count_users, tenancy.count_events
+  FROM tenfold_app;

@@ -70,5 +70,5 @@ async def heaviest(db: Db, since: datetime, until: datetime, limit: int) -> list
 
 async def roll(db: Db) -> int:
     """Move minutes of before six hours into hours, hours of before 35 days into days, and forget after three years."""
-    row = await db.one("SELECT tenancy.roll_usage('6 hours', '35 days', '3 years') AS moved")
+    row = await db.one("SELECT tenancy.roll_usage() AS moved")
     return row["moved"] if row else 0
