@@ -67,10 +67,10 @@ class Sender:
             raise
         going = {row["id"] for row, _ in claimed.ready}
         self._round.give_back([row for row in rows if row["id"] not in going])
-        if claimed.settled:
-            await self._write(claimed.settled)
         for row, prepared in claimed.ready:
             self._start(row, prepared)
+        if claimed.settled:
+            await self._write(claimed.settled)
         return len(rows)
 
     async def settle_abandoned(self, older_than: float = _LEASE_SECONDS) -> int:
