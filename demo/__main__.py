@@ -96,10 +96,12 @@ def _mails(tenant: Tenant) -> int:
 def _wait(mail: MailServer, expected: int) -> None:
     deadline = time.monotonic() + _PATIENCE
     while len(mail.received) < expected and time.monotonic() < deadline:
-        print(f"\rmails     {len(mail.received):>5} of {expected}", end="", flush=True)
+        if sys.stdout.isatty():
+            print(f"\rmails     {len(mail.received):>5} of {expected}", end="", flush=True)
         time.sleep(0.25)
     time.sleep(0.5)
-    print(f"\rmails     {len(mail.received):>5} of {expected}", flush=True)
+    print("\r" if sys.stdout.isatty() else "", end="")
+    print(f"mails     {len(mail.received):>5} of {expected}", flush=True)
 
 
 def _until_archived(tenants: list[Tenant], counts: dict[str, int]) -> None:

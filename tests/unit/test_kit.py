@@ -1,5 +1,6 @@
 """Text, paths, dates, ids, settings: the ground everything compares on."""
 
+import asyncio
 import uuid
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenfold.kit import clock, ids, settings
-from tenfold.kit.errors import ConfigurationError, Invalid
+from tenfold.kit.errors import ConfigurationError, Invalid, NotFound
+from tenfold.kit.flights import Flights
 from tenfold.kit.jsonpath import MISSING, compile_path
 from tenfold.kit.jstext import number_text, to_text
 
@@ -98,3 +100,39 @@ def test_only_the_canonical_form_is_an_id(text: object) -> None:
 def test_a_bad_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
         settings.load(Path("x"), {name: value})
+
+
+async def test_who_asks_for_the_same_at_the_same_time_shares_a_lookup_begun_after_they_asked() -> None:
+    flights, begun, go_on = Flights(), list[int](), asyncio.Event()
+
+    async def look() -> int:
+        begun.append(len(begun))
+        await go_on.wait()
+        return begun[-1]
+
+    first = asyncio.create_task(flights.of("key", look))
+    await asyncio.sleep(0.01)
+    rest = [asyncio.create_task(flights.of("key", look)) for _ in range(50)]
+    await asyncio.sleep(0.01)
+    assert begun == [0]
+    rest[0].cancel()
+    go_on.set()
+    assert await first == 0
+    assert await asyncio.gather(*rest[1:]) == [1] * 49
+    assert await flights.of("key", look) == 2
+    assert not flights._running
+    assert not flights._next
+
+
+async def test_a_lookup_that_fails_fails_for_those_who_share_it_only() -> None:
+    flights, faults = Flights(), iter((True, False))
+
+    async def look() -> str:
+        await asyncio.sleep(0)
+        if next(faults):
+            raise NotFound
+        return "found"
+
+    answers = await asyncio.gather(*(flights.of("key", look) for _ in range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [NotFound] * 3
+    assert await flights.of("key", look) == "found"

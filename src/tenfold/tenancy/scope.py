@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from tenfold.kit.clock import EPOCH, to_millis
+from tenfold.kit.flights import Flights
 from tenfold.storage.clickhouse import ClickHouse
 from tenfold.storage.postgres import Pool
 from tenfold.tenancy.exposition import Exposition
@@ -30,6 +31,7 @@ class Stores:
     gate: Gate
     meter: Meter = field(default_factory=Meter)
     exposition: Exposition = field(default_factory=Exposition)
+    flights: Flights = field(default_factory=Flights)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import secrets as random
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from psycopg.errors import UniqueViolation
@@ -48,7 +49,7 @@ async def find(stores: Stores, workspace_id: UUID) -> Workspace | None:
     if known is not None and known[0] > monotonic():
         stores.meter.cache(workspace_id, hit=True)
         return known[1]
-    found = await find_now(stores, workspace_id)
+    found = await stores.flights.of(("workspace", workspace_id), partial(find_now, stores, workspace_id))
     if found is not None:
         stores.meter.cache(workspace_id, hit=False)
     return found and _remember(stores, found)
@@ -185,14 +186,18 @@ async def by_write_key(stores: Stores, header: str) -> Workspace | None:
     key_id = try_parse_id(parsed[0]) if parsed else None
     if parsed is None or key_id is None:
         return None
-    async with door.directory(stores) as db:
-        row = await store.find_write_key(db, key_id)
+    row = await stores.flights.of(("write-key", key_id), partial(_write_key, stores, key_id))
     if row is None or not keys.matches(parsed[1], bytes(row["hash"])):
         return None
     if len(stores.key_cache) >= _REMEMBER_AT_MOST:
         stores.key_cache.clear()
     stores.key_cache[header] = (monotonic() + _REMEMBER_KEY_SECONDS, row["workspace_id"])
     return await find(stores, row["workspace_id"])
+
+
+async def _write_key(stores: Stores, key_id: UUID) -> Row | None:
+    async with door.directory(stores) as db:
+        return await store.find_write_key(db, key_id)
 
 
 async def add_write_key(scope: Scope, db: Db, name: str) -> str:

@@ -4,6 +4,7 @@ import secrets as random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from tenfold.kit.clock import now
@@ -30,8 +31,8 @@ class OpenedKey:
 
 async def opened(stores: Stores, key: str) -> OpenedKey | None:
     """The key, unless it is wrong or has run out. The time this takes does not depend on what is right about it."""
-    async with door.directory(stores) as db:
-        row = await store.open_admin_key(db, keys.digest(key))
+    digest = keys.digest(key)
+    row = await stores.flights.of(("admin-key", digest), partial(_find, stores, digest))
     owner = await workspaces.find(stores, row["workspace_id"]) if row else None
     if row is None or owner is None or (row["expires_at"] and row["expires_at"] <= now()):
         return None
@@ -40,8 +41,17 @@ async def opened(stores: Stores, key: str) -> OpenedKey | None:
     return OpenedKey(owner, row["id"], row["name"], held, stale)
 
 
+async def _find(stores: Stores, digest: bytes) -> Row | None:
+    async with door.directory(stores) as db:
+        return await store.open_admin_key(db, digest)
+
+
 async def note_use(stores: Stores, key: OpenedKey) -> None:
     """Write down when the key was last used, to the minute."""
+    await stores.flights.of(("admin-key-use", key.id), partial(_touch, stores, key))
+
+
+async def _touch(stores: Stores, key: OpenedKey) -> None:
     async with door.workspace(Scope(stores, key.owner)) as db:
         await store.touch_admin_key(db, key.owner.workspace_id, key.id)
 

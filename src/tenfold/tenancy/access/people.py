@@ -1,6 +1,7 @@
 """People: signing in with a verified address, and where that lets them in."""
 
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from tenfold.kit.errors import Forbidden, QuotaExceeded
@@ -67,11 +68,15 @@ async def known(stores: Stores, claims: Claims) -> Person | None:
 
 async def part(stores: Stores, person: Person, workspace_id: UUID | None) -> Part | None:
     """What a person is in a workspace (None: in the first they joined), by membership there or in its parent."""
-    async with door.identity(stores) as db:
-        row = await store.find_membership(db, person.email, workspace_id)
+    row = await stores.flights.of(("part", person.email, workspace_id), partial(_part, stores, person, workspace_id))
     if row is None:
         return None
     return Part(row["workspace_id"], row["role"], permissions.allowed(row["role"], row["permissions"]))
+
+
+async def _part(stores: Stores, person: Person, workspace_id: UUID | None) -> Row | None:
+    async with door.identity(stores) as db:
+        return await store.find_membership(db, person.email, workspace_id)
 
 
 async def places(stores: Stores, person: Person, after: UUID | None = None) -> list[Row]:

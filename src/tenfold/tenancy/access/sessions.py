@@ -3,6 +3,7 @@
 import secrets as random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from tenfold.kit.clock import now
@@ -50,9 +51,14 @@ async def start(stores: Stores, person_id: UUID | None, workspace_id: UUID | Non
 
 
 async def find(stores: Stores, token: str) -> Session | None:
-    async with door.identity(stores) as db:
-        row = await store.find_session(db, keys.digest(token))
+    digest = keys.digest(token)
+    row = await stores.flights.of(("session", digest), partial(_find, stores, digest))
     return None if row is None else Session(_person(row), row["workspace_id"], token if _stale(row) else None)
+
+
+async def _find(stores: Stores, digest: bytes) -> Row | None:
+    async with door.identity(stores) as db:
+        return await store.find_session(db, digest)
 
 
 async def rotate(stores: Stores, token: str) -> str | None:
