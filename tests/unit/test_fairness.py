@@ -18,7 +18,7 @@ from tenfold.engagement.deliveries.sending import within
 from tenfold.jobs.fairness import LANES_WALKED, Apart, Round, share
 from tenfold.kit.errors import Unavailable
 from tenfold.kit.turns import Turns
-from tenfold.tenancy.gate import Gate
+from tenfold.tenancy.gate import OURS, Gate
 
 
 def lane(number: int) -> UUID:
@@ -159,6 +159,42 @@ async def test_a_newcomer_does_not_wait_behind_a_flood() -> None:
     assert log.index(2) - before <= 4
     await flood
     assert (len(log), gate.waiting, gate.use()) == (101, 0, {})
+
+
+async def test_no_lane_holds_more_places_than_it_leaves_free() -> None:
+    """So whoever comes next has a place at once, however long the flood's statements take."""
+    gate, log = Gate(6), list[int]()
+    slow = asyncio.create_task(visits(gate, 1, 20, 0.05, log))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert gate.use()[lane(1)] == (3, 17)
+    await asyncio.wait_for(visits(gate, 2, 1, 0, log), 0.02)
+    await asyncio.wait_for(visits(gate, 3, 2, 0, log), 0.02)
+    await slow
+    assert (len(log), gate.waiting, gate.use()) == (23, 0, {})
+
+
+async def test_our_own_work_may_have_every_place() -> None:
+    gate = Gate(6)
+    ours = asyncio.create_task(visits(gate, OURS.int, 6, 0.01, []))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert gate.use() == {OURS: (6, 0)}
+    await ours
+
+
+async def test_lanes_that_gave_up_may_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenfold.tenancy.gate._KEPT", 1)
+    gate = Gate(1)
+    async with gate.place(lane(1), 1):
+        stays, leaves = (asyncio.create_task(visits(gate, number, 1, 0.01, [])) for number in (2, 3))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        leaves.cancel()
+        await asyncio.wait((leaves,))
+    await stays
+    await visits(gate, 4, 2, 0, [])
+    assert (gate.waiting, gate.use()) == (0, {})
 
 
 async def test_the_gate_shares_time_by_weight() -> None:

@@ -15,11 +15,12 @@ from tenfold.kit.clock import monotonic
 from tenfold.kit.errors import Forbidden
 from tenfold.storage.db import Db
 from tenfold.tenancy.context import IDENTITY, PLATFORM, SETTING, signed
+from tenfold.tenancy.gate import OURS
 from tenfold.tenancy.refusals import exceeded
 from tenfold.tenancy.scope import SYSTEM, Actor, BatchScope, Scope, Stores
 from tenfold.tenancy.service_class import CLASSES, STANDARD, weight
 
-_OURS = (UUID(int=0), "priority")  # the lane of what belongs to no single workspace
+_OURS = (OURS, "priority")
 
 
 @asynccontextmanager

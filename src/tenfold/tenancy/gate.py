@@ -2,7 +2,9 @@
 
 While a place is free nobody waits and nothing is reckoned. When all are taken, the next goes to the lane that had least
 for its weight (start-time fair queueing, Goyal, Vin and Cheng 1996): a lane is charged for the time that it holds a
-connection, in advance by what it usually takes, so what it has in hand counts. Queue and wait are bounded.
+connection, in advance by what it usually takes, so what it has in hand counts. No lane holds more than it leaves free
+(dynamic thresholds, Choudhury and Hahne 1998), so who comes next need not wait for somebody's slow statement. Queue and
+wait are bounded.
 """
 
 import asyncio
@@ -11,11 +13,13 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
 from tenfold.kit.clock import monotonic
 from tenfold.kit.errors import Unavailable
 
+OURS: Final = UUID(int=0)  # the lane of what belongs to no single workspace; it may have every place
 _USUAL_SECONDS = 0.003
 _SMOOTHING = 0.1
 _KEPT = 50_000
@@ -70,13 +74,17 @@ class Gate:
         if lane is None:
             lane = self._lanes[key] = _Lane()
         lane.weight = weight
-        if self._free and not self.waiting:
+        if self._free and not lane.waiting and not self._full(key, lane):
             self._free -= 1
             lane.in_hand += 1
             return
         if self.waiting >= self._most_waiting or len(lane.waiting) >= self._most_waiting // 2:
             raise Unavailable("too many requests are waiting for the database; try again in a moment")
         await self._wait(key, lane)
+
+    def _full(self, key: UUID, lane: _Lane) -> bool:
+        """Whether a lane must leave the places that are free to others."""
+        return lane.in_hand >= max(1, self._free) and key != OURS
 
     async def _wait(self, key: UUID, lane: _Lane) -> None:
         turn = asyncio.get_running_loop().create_future()
@@ -114,24 +122,32 @@ class Gate:
 
     def _serve(self) -> None:
         """Give free places to the lanes that had least."""
-        while self._free and self.waiting:
+        full: list[tuple[UUID, _Lane]] = []
+        while self._free and self._queue:
             start, _, key = heapq.heappop(self._queue)
-            lane = self._lanes[key]
-            if not lane.waiting:
+            lane = self._lanes.get(key)
+            if lane is None or not lane.waiting:  # who waited gave up
                 continue
             if lane.start > start:  # charged meanwhile
                 self._line_up(key, lane)
-                continue
-            self._now = max(self._now, start)
-            turn = lane.waiting.popleft()
-            self.waiting -= 1
-            if not turn.done():  # else it was cancelled, and has not come to say so yet
-                turn.set_result(None)
-                self._free -= 1
-                lane.in_hand += 1
-                lane.start += lane.usual / lane.weight
-            if lane.waiting:
-                self._line_up(key, lane)
+            elif self._full(key, lane):
+                full.append((key, lane))
+            else:
+                self._now = max(self._now, start)
+                self._let_in(key, lane)
+        for key, lane in full:
+            self._line_up(key, lane)
+
+    def _let_in(self, key: UUID, lane: _Lane) -> None:
+        turn = lane.waiting.popleft()
+        self.waiting -= 1
+        if not turn.done():  # else it was cancelled, and has not come to say so yet
+            turn.set_result(None)
+            self._free -= 1
+            lane.in_hand += 1
+            lane.start += lane.usual / lane.weight
+        if lane.waiting:
+            self._line_up(key, lane)
 
     def _line_up(self, key: UUID, lane: _Lane) -> None:
         self._entries += 1
