@@ -10,7 +10,7 @@ from tenfold.engagement.audience.folding import FOLDS_AT_ONCE, GATHER_SECONDS, F
 from tenfold.engagement.audience.programs import Programs
 from tenfold.engagement.deliveries.holding import release_once
 from tenfold.engagement.deliveries.model import OUTCOME_TOPIC
-from tenfold.engagement.deliveries.sending import Sender
+from tenfold.engagement.deliveries.sending import SENDS_AT_ONCE, Sender
 from tenfold.engagement.events.archive import archive_once
 from tenfold.engagement.journeys import advancing, entering
 from tenfold.engagement.journeys.service import START_TOPIC
@@ -97,7 +97,7 @@ def _timed(stores: Stores, programs: Programs, alert_seconds: int) -> list[Loop]
 
 def _sending(stores: Stores, sender: Sender) -> list[Loop]:
     return [
-        Loop("messages", sender.send_once),
+        *[Loop("messages", sender.send_once)] * SENDS_AT_ONCE,
         Loop("held", partial(release_once, stores, Round())),
         Loop("abandoned", sender.settle_abandoned),
     ]

@@ -110,16 +110,16 @@ def test_a_provider_that_hangs_holds_up_its_own_workspace_only(world: World, tar
 
 def test_more_than_the_database_can_do_is_refused_clearly(tmp_path: Any, mailbox: Mailbox) -> None:
     """Back-pressure, not collapse: who waits too long hears 503 and when to come again, and others are served."""
-    server = Server(tmp_path, environment={"TENFOLD_CONNECTIONS": "2"})
+    server = Server(tmp_path, environment={"TENFOLD_CONNECTIONS": "4"})
     server.start()
     world = World(server, mailbox)
     try:
         bob, alice = world.workspace("greedy"), world.workspace()
         with psycopg.connect(server.database_url, user="tenfold_root") as owner:
             owner.execute("LOCK TABLE segments IN ACCESS EXCLUSIVE MODE")
-            letting_go = threading.Timer(4, owner.rollback)
+            letting_go = threading.Timer(6, owner.rollback)
             letting_go.start()
-            one = threading.Timer(2, lambda: heard.append(bob.request("GET", "/segments")))
+            one = threading.Timer(4, lambda: heard.append(bob.request("GET", "/segments")))
             heard: list[httpx.Response] = []
             one.start()
             flood = requests.beside(

@@ -13,7 +13,7 @@ from tenfold.bench.machine import percentile
 from tenfold.engagement.audience.folding import FOLDS_AT_ONCE, GATHER_SECONDS, Folder
 from tenfold.engagement.channels import service as channels
 from tenfold.engagement.deliveries import store as deliveries_store
-from tenfold.engagement.deliveries.sending import Sender
+from tenfold.engagement.deliveries.sending import SENDS_AT_ONCE, Sender
 from tenfold.engagement.events import store as events_store
 from tenfold.engagement.events.model import pack
 from tenfold.jobs.runner import run_loop
@@ -169,13 +169,14 @@ async def send(stores: Stores, policy: str, flood: UUID, small: list[UUID], mess
     sender, waits = SENDERS[policy](stores, bell.set), Waits(done=messages)
     trickle = asyncio.create_task(_trickle(partial(_send_message, stores, bell, template), small))
     started = monotonic()
-    sends = asyncio.create_task(run_loop("messages", sender.send_once, bell, idle=1))
+    sends = [asyncio.create_task(run_loop("messages", sender.send_once, bell, idle=1)) for _ in range(SENDS_AT_ONCE)]
     while monotonic() - started < seconds or (messages and await _left(stores, flood)):  # noqa: ASYNC110 - as above
-        await asyncio.sleep(_PAUSE * 20)
+        await asyncio.sleep(_PAUSE * 50)
     waits.seconds = monotonic() - started
     trickle.cancel()
     await asyncio.sleep(1)  # what was written last
-    sends.cancel()
+    for task in sends:
+        task.cancel()
     await sender.close()
     async with door.workspace(BatchScope(stores, frozenset(everybody))) as db:
         waits.small = [row["waited"] for row in await store.message_waits(db, small)]

@@ -150,6 +150,10 @@ class Apart:
         floods_turn = self._others_in_hand > 0 and self.floods_in_hand == 0
         return flooding if flooding and (floods_turn or not others) else others
 
+    def made_room(self, rows: list[Row], chosen: list[Row]) -> bool:
+        """Whether others made room for the floods that were chosen; they keep their place in the round."""
+        return len(chosen) < len(rows) and bool(self.floods(chosen))
+
     def begin(self, rows: list[Row]) -> bool:
         """Note a batch as in hand; whether it is a flood's."""
         flood = bool(self.floods(rows))

@@ -71,12 +71,15 @@ async def wait_for_lane(db: Db, purpose: str, lane: UUID) -> None:
 
 
 async def take(db: Db, workspaces: list[UUID], ids: list[int]) -> Answer:
+    """Jobs, locked; those that another worker has are left out. Found one by one, whatever the planner believes."""
     return await db.send(
         """
-        SELECT jobs.workspace_id, jobs.id, jobs.lane, jobs.payload, jobs.attempts
-        FROM jobs JOIN unnest(%(workspaces)s::uuid[], %(ids)s::bigint[]) AS wanted (workspace_id, id)
-          ON jobs.workspace_id = wanted.workspace_id AND jobs.id = wanted.id
-        ORDER BY jobs.workspace_id, jobs.id FOR UPDATE OF jobs SKIP LOCKED
+        SELECT found.* FROM unnest(%(workspaces)s::uuid[], %(ids)s::bigint[]) AS wanted (workspace_id, id)
+        CROSS JOIN LATERAL (
+          SELECT j.workspace_id, j.id, j.lane, j.payload, j.attempts FROM jobs j
+          WHERE j.workspace_id = wanted.workspace_id AND j.id = wanted.id FOR UPDATE SKIP LOCKED
+        ) AS found
+        ORDER BY found.workspace_id, found.id
         """,
         {"workspaces": workspaces, "ids": ids},
     )
@@ -86,7 +89,10 @@ async def finish(db: Db, workspaces: list[UUID], ids: list[int]) -> None:
     await db.run(
         """
         DELETE FROM jobs USING unnest(%(workspaces)s::uuid[], %(ids)s::bigint[]) AS gone (workspace_id, id)
-        WHERE jobs.workspace_id = gone.workspace_id AND jobs.id = gone.id
+        CROSS JOIN LATERAL (
+          SELECT j.ctid AS place FROM jobs j WHERE j.workspace_id = gone.workspace_id AND j.id = gone.id OFFSET 0
+        ) AS found
+        WHERE jobs.ctid = found.place
         """,
         {"workspaces": workspaces, "ids": ids},
     )

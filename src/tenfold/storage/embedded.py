@@ -42,6 +42,7 @@ _OPTIONS = {
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
+    "min_wal_size": "512MB",
     "checkpoint_timeout": "10min",
     "random_page_cost": "1.1",
     "jit": "off",

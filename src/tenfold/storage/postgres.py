@@ -12,16 +12,30 @@ from psycopg.types.array import ListBinaryDumper
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from tenfold.kit.clock import monotonic
 from tenfold.kit.errors import Invalid, Unavailable
 from tenfold.storage.db import Db
 
 _POOL_WAIT_SECONDS = 10
+_PLANS_LAST_SECONDS = 5.0
 _PREPARED = 400  # statements kept on a connection: all that the code has
 _LIMITS = "SELECT set_config('statement_timeout', %s::text, true), set_config('lock_timeout', %s::text, true)"
 _CONNECTION_LIMITS = (
     "SELECT set_config('statement_timeout', %s::text, false), set_config('lock_timeout', %s::text, false)"
 )
 _UNSTORABLE = (DataError, CharacterNotInRepertoire, UntranslatableCharacter)  # the driver and the server say so
+
+
+class _Connection(AsyncConnection[DictRow]):
+    """`planned` is when its prepared statements' plans were last forgotten."""
+
+    planned: float = 0.0
+
+    async def refresh_plans(self) -> None:
+        """Forget plans that are some seconds old: tables of queues outgrow them long before they are analysed."""
+        if monotonic() - self.planned > _PLANS_LAST_SECONDS:
+            self.planned = monotonic()
+            await self.execute("DISCARD PLANS", prepare=False)
 
 
 class Pool:
@@ -32,9 +46,9 @@ class Pool:
     ) -> None:
         self._limits = limits
         conninfo = make_conninfo(url, user=user, password=password, application_name=name)
-        self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
+        self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
             conninfo,
-            connection_class=AsyncConnection[DictRow],
+            connection_class=_Connection,
             kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": 2},
             min_size=1,
             max_size=size,
@@ -67,6 +81,7 @@ class Pool:
             async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
                 if snapshot:
                     await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                await connection.refresh_plans()
                 if limits is not None:
                     await connection.execute(_LIMITS, limits, prepare=True)
                 if setting is not None:
@@ -84,6 +99,7 @@ class Pool:
         """For one statement that needs no context: the cheapest way there is."""
         try:
             async with self._pool.connection() as connection:
+                await connection.refresh_plans()
                 yield Db(connection)
         except (PoolTimeout, OperationalError) as error:
             raise Unavailable(f"PostgreSQL is away or busy: {error}") from error

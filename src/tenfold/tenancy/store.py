@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from tenfold.storage.db import Db, Row
+from tenfold.storage.db import Answer, Db, Row
 
 
 async def find_workspace(db: Db, workspace_id: UUID) -> Row | None:
@@ -106,9 +106,11 @@ async def upsert_secret(db: Db, workspace_id: UUID, name: str, sealed: bytes) ->
     )
 
 
-async def read_secrets(db: Db, names: list[str]) -> list[Row]:
+async def read_secrets(db: Db, names: list[str]) -> Answer:
     """The named secrets of every workspace in scope."""
-    return await db.all("SELECT workspace_id, name, sealed FROM secrets WHERE name = ANY (%(names)s)", {"names": names})
+    return await db.send(
+        "SELECT workspace_id, name, sealed FROM secrets WHERE name = ANY (%(names)s)", {"names": names}
+    )
 
 
 async def read_workspaces(db: Db, workspace_ids: list[UUID]) -> list[Row]:

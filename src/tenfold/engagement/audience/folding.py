@@ -126,7 +126,7 @@ class Folder:
         kind = self._apart.choose(free)
         most = _EXPRESS_EVENTS if self._apart.floods_in_hand else _MOST_EVENTS
         taken = share(kind, most, turn=_SMALLEST_TURN, carried=self._round.credits)
-        if not self._apart.floods(kind) or len(kind) == len(free):  # lanes that made room for a flood keep their place
+        if not self._apart.made_room(free, kind):
             self._round.go_on(rows, taken, full=len({row["lane"] for row in rows}) == _LANES)
         return taken
 

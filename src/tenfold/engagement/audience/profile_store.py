@@ -245,9 +245,9 @@ async def count_users(db: Db, users: UserFilter) -> int:
     return row["found"] if row else 0
 
 
-async def read_profiles(db: Db, workspace_ids: list[UUID], user_ids: list[str]) -> list[Row]:
+async def read_profiles(db: Db, workspace_ids: list[UUID], user_ids: list[str]) -> Answer:
     """Properties and segments of users, for whoever writes to them."""
-    return await db.all(
+    return await db.send(
         """
         SELECT p.workspace_id, p.user_id, p.properties, p.segments FROM profiles p
         JOIN unnest(%(workspaces)s::uuid[], %(users)s::text[]) AS wanted (workspace_id, user_id)

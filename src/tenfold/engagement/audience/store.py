@@ -200,8 +200,8 @@ async def segments_by_id(db: Db, workspace_ids: list[UUID], ids: list[UUID]) -> 
     )
 
 
-async def property_names(db: Db, workspace_ids: list[UUID]) -> list[Row]:
-    return await db.all(
+async def property_names(db: Db, workspace_ids: list[UUID]) -> Answer:
+    return await db.send(
         "SELECT workspace_id, id, name, definition FROM user_properties WHERE workspace_id = ANY (%(ids)s)",
         {"ids": workspace_ids},
     )

@@ -8,7 +8,7 @@ from uuid import UUID
 from tenfold.engagement.channels import store
 from tenfold.kit.errors import Invalid
 from tenfold.kit.ids import new_id
-from tenfold.storage.db import Db
+from tenfold.storage.db import Answer, Db
 from tenfold.tenancy import door, keys
 from tenfold.tenancy import store as tenancy_store
 from tenfold.tenancy.scope import BatchScope, Scope
@@ -60,14 +60,19 @@ async def choose_default(scope: Scope, *, kind: str | None, provider_id: UUID | 
             raise Invalid("no such email provider in this workspace")
 
 
-async def load(scope: BatchScope, db: Db, workspaces: list[UUID]) -> dict[UUID, list[EmailProvider]]:
-    """The providers of workspaces, opened for sending."""
-    sealed = {
-        (row["workspace_id"], row["name"]): bytes(row["sealed"])
-        for row in await tenancy_store.read_secrets(db, list(_SECRET_NAMES.values()))
-    }
-    found: dict[UUID, list[EmailProvider]] = {workspace: [] for workspace in workspaces}
-    for row in await store.providers(db, workspaces):
+async def ask(scope: BatchScope, db: Db) -> tuple[Answer, Answer]:
+    """Ask for the providers of the scope's workspaces and for their secrets; `opened` reads the answers."""
+    return (
+        await store.providers(db, list(scope.claimed)),
+        await tenancy_store.read_secrets(db, list(_SECRET_NAMES.values())),
+    )
+
+
+async def opened(scope: BatchScope, asked: tuple[Answer, Answer]) -> dict[UUID, list[EmailProvider]]:
+    """The providers by workspace, opened for sending."""
+    sealed = {(row["workspace_id"], row["name"]): bytes(row["sealed"]) for row in await asked[1].rows()}
+    found: dict[UUID, list[EmailProvider]] = {workspace: [] for workspace in scope.claimed}
+    for row in await asked[0].rows():
         workspace, name = row["workspace_id"], _SECRET_NAMES[row["type"]]
         plain = keys.unseal(scope.stores.secret, workspace, name, sealed[workspace, name])
         found[workspace].append(EmailProvider(row["type"], json.loads(plain), row["is_default"], row["from_address"]))

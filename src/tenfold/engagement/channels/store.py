@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from tenfold.storage.db import Db, Row
+from tenfold.storage.db import Answer, Db, Row
 
 
 async def upsert(db: Db, workspace_id: UUID, kind: str, provider_id: UUID) -> Row | None:
@@ -34,7 +34,7 @@ async def set_default(
     )
 
 
-async def providers(db: Db, workspaces: list[UUID]) -> list[Row]:
-    return await db.all(
+async def providers(db: Db, workspaces: list[UUID]) -> Answer:
+    return await db.send(
         "SELECT * FROM email_providers WHERE workspace_id = ANY (%(workspaces)s)", {"workspaces": workspaces}
     )

@@ -5,11 +5,12 @@ left: it is settled as doubtful and shown, never sent again.
 
 Messages are on their way side by side, so a slow provider holds up its own workspace only: a lane may have as many on
 their way as there are places free (dynamic thresholds, Choudhury and Hahne 1998), so some always are for others.
+Whoever has much to send is served apart from the rest, who would wait for the long batches.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from uuid import UUID
 
@@ -21,45 +22,61 @@ from tenfold.engagement.channels.smtp import SmtpConnections, SmtpServer
 from tenfold.engagement.deliveries import settle, store
 from tenfold.engagement.deliveries.claiming import claim, scope_of
 from tenfold.engagement.deliveries.prepare import Prepared
+from tenfold.engagement.deliveries.recording import Recorder
 from tenfold.engagement.deliveries.settle import Settled
-from tenfold.jobs.fairness import Round, share
-from tenfold.kit.errors import Unavailable
+from tenfold.jobs.fairness import Apart, Round, share
 from tenfold.kit.ids import new_id
 from tenfold.kit.logs import get
 from tenfold.storage.db import Row
 from tenfold.tenancy import door
-from tenfold.tenancy.scope import Stores
+from tenfold.tenancy.scope import Stores, Workspace
 from tenfold.tenancy.workspaces import workspaces_of
 
 _LANES, _BATCH = 64, 64
 _SHALLOWEST = 4  # messages of a lane that a look sees, with many lanes
-_PLACES = 192  # messages on their way at once
+_PLACES = 384  # messages on their way at once
+_MANY = 8  # messages of a lane that wait; with more it is served apart
+SENDS_AT_ONCE = 2  # claims in hand: a long one and a short one beside it
 _LEASE_SECONDS = 120.0
 _PARTING_SECONDS = 10.0
 _log = get("sender")
-_RECORD_TRIES, _RECORD_PAUSE = 60, 1.0
 
 
 class Sender:
-    """One sending worker of one event loop. `ring` tells its loop that a place is free again."""
+    """One sending worker of one event loop. `ring` tells its loop that a place is free again.
+
+    `send_once` may run several times at once.
+    """
 
     def __init__(self, stores: Stores, ring: Callable[[], None]) -> None:
         self._stores, self._ring = stores, ring
         self._identity = new_id()
-        self._round = Round()
+        self._round, self._apart = Round(), Apart(_MANY)
         self._depth = _BATCH
-        self._outcomes: list[Settled] = []
-        self._recording = asyncio.Lock()
+        self._choosing = asyncio.Lock()
+        self._claiming: set[UUID] = set()  # lanes
+        self._recorders = {flood: Recorder(stores) for flood in (False, True)}
         self._tasks: set[asyncio.Task[None]] = set()
         self._smtp = SmtpConnections()
         self._http = httpx.AsyncClient(follow_redirects=False, limits=httpx.Limits(max_connections=_PLACES))
 
     async def send_once(self) -> int:
         """Put the next few messages on their way; how many were due and had a place."""
-        rows = await self._next()
-        if not rows:
-            return 0
-        self._round.take(rows)
+        async with self._choosing:
+            rows = await self._next()
+            self._round.take(rows)
+            flood = self._apart.begin(rows)
+            lanes = {row["lane"] for row in rows}
+            self._claiming |= lanes
+        try:
+            if rows:
+                await self._claim(rows, self._recorders[flood])
+        finally:
+            self._claiming -= lanes
+            self._apart.end(rows, flood=flood)
+        return len(rows)
+
+    async def _claim(self, rows: list[Row], recorder: Recorder) -> None:
         try:
             claimed = await claim(self._stores, rows, self._identity)
         except BaseException:
@@ -67,11 +84,11 @@ class Sender:
             raise
         going = {row["id"] for row, _ in claimed.ready}
         self._round.give_back([row for row in rows if row["id"] not in going])
+        owners = claimed.workspaces
         for row, prepared in claimed.ready:
-            self._start(row, prepared)
+            self._start(self._send(owners[row["workspace_id"]], row, prepared, recorder))
         if claimed.settled:
-            await self._write(claimed.settled)
-        return len(rows)
+            await recorder.write([(owners[item.row["workspace_id"]], item) for item in claimed.settled])
 
     async def settle_abandoned(self, older_than: float = _LEASE_SECONDS) -> int:
         """Settle what a dead worker was sending as doubtful; how many there were."""
@@ -102,25 +119,22 @@ class Sender:
             seen = await self._round.look(partial(store.peek, db, lanes=_LANES, per_lane=self._depth))
         lanes = len({row["lane"] for row in seen})
         self._depth = max(_SHALLOWEST, _BATCH // max(lanes, 1))
-        rows = within(seen, self._round.in_hand, free)
-        taken = share(rows, min(_BATCH, free), carried=self._round.credits)
-        self._round.go_on(seen, taken, full=lanes == _LANES)
+        rows = within([row for row in seen if row["lane"] not in self._claiming], self._round.in_hand, free)
+        kind = self._apart.choose(rows)
+        taken = share(kind, min(_BATCH, free), carried=self._round.credits)
+        if not self._apart.made_room(rows, kind):
+            self._round.go_on(seen, taken, full=lanes == _LANES)
         return taken
 
-    def _start(self, row: Row, prepared: Prepared) -> None:
-        task = asyncio.create_task(self._send(row, prepared))
+    def _start(self, sending: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(sending)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, row: Row, prepared: Prepared) -> None:
-        """Send one; whoever comes first to the pen records what others have ready, too."""
+    async def _send(self, workspace: Workspace, row: Row, prepared: Prepared, recorder: Recorder) -> None:
         try:
             outcome = await self._guarded(prepared)
-            self._outcomes.append(Settled.after(row, prepared, outcome))
-            async with self._recording:
-                ready, self._outcomes = self._outcomes, []
-                if ready:
-                    await self._write(ready)
+            await recorder.record(workspace, Settled.after(row, prepared, outcome))
         except Exception as error:  # noqa: BLE001 - it stays claimed, and is settled as doubtful later
             _log.error("an outcome is not recorded", exc_info=error)
         finally:
@@ -144,22 +158,6 @@ class Sender:
         if server is None:
             return Outcome(Verdict.FAILED, {"message": "the SMTP provider lacks a host or has a bad port"})
         return await self._smtp.send(server, prepared.content)
-
-    async def _write(self, settled: list[Settled]) -> None:
-        """Write outcomes; with the database away keep trying, for what has left must be known."""
-        scope = scope_of(self._stores, [item.row for item in settled])
-        for attempt in range(_RECORD_TRIES):
-            try:
-                async with door.workspace(scope) as db:
-                    sent = await settle.write(db, await workspaces_of(db, scope.claimed), settled)
-            except Unavailable:
-                if attempt == _RECORD_TRIES - 1:
-                    raise
-                await asyncio.sleep(_RECORD_PAUSE)
-            else:
-                for workspace in sent:
-                    self._stores.meter.of(workspace).messages += 1
-                return
 
 
 def within(rows: list[Row], in_hand: Counter[UUID], free: int) -> list[Row]:

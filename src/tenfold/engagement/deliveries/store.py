@@ -9,6 +9,22 @@ from psycopg.types.json import Jsonb
 from tenfold.engagement.deliveries.model import NewMessage, pack
 from tenfold.storage.db import Answer, Db, Row
 
+# The wanted messages one by one, by their key and locked. Tables of queues outgrow their statistics within seconds, and
+# a planner that may choose would join them to the whole queue: hence no plain join, and OFFSET 0, which keeps the state
+# out of the search.
+_PENDING: LiteralString = """
+    CROSS JOIN LATERAL (
+      SELECT m.ctid AS place, m.state FROM messages m
+      WHERE m.workspace_id = wanted.workspace_id AND m.id = wanted.id OFFSET 0 FOR UPDATE SKIP LOCKED
+    ) AS found WHERE messages.ctid = found.place AND found.state = 'Pending'
+"""
+_SENDING: LiteralString = """
+    CROSS JOIN LATERAL (
+      SELECT m.ctid AS place, m.state FROM messages m
+      WHERE m.workspace_id = wanted.workspace_id AND m.id = wanted.id OFFSET 0 FOR UPDATE
+    ) AS found WHERE messages.ctid = found.place AND found.state = 'Sending'
+"""
+
 
 async def insert(db: Db, messages: list[NewMessage]) -> None:
     """Write intents; an id that is there already stays as it is."""
@@ -61,30 +77,11 @@ async def peek(db: Db, after: UUID, *, lanes: int, per_lane: int) -> list[Row]:
     )
 
 
-async def note_month(db: Db, rows: list[Row]) -> None:
-    """Write down in which month's quota messages were reserved."""
-    await db.run(
-        """
-        UPDATE messages SET quota_month = new.month
-        FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[], %(months)s::text[]) AS new (workspace_id, id, month)
-        WHERE messages.workspace_id = new.workspace_id AND messages.id = new.id
-        """,
-        {
-            "workspaces": [row["workspace_id"] for row in rows],
-            "ids": [row["id"] for row in rows],
-            "months": [row["quota_month"] for row in rows],
-        },
-    )
-
-
 async def hold(db: Db, workspaces: list[UUID], ids: list[UUID]) -> None:
-    """Let messages wait for room; the claim does not count as an attempt."""
+    """Let messages that are due wait for room."""
     await db.run(
-        """
-        UPDATE messages SET state = 'Held', attempts = attempts - 1
-        FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[]) AS held (workspace_id, id)
-        WHERE messages.workspace_id = held.workspace_id AND messages.id = held.id
-        """,
+        "UPDATE messages SET state = 'Held' FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[]) "
+        "AS wanted (workspace_id, id)" + _PENDING,
         {"workspaces": workspaces, "ids": ids},
     )
 
@@ -145,15 +142,17 @@ async def rouse_held(db: Db, workspace_id: UUID, lane: UUID, moment: datetime) -
     await db.run("NOTIFY tenfold_work, 'held'")
 
 
-async def claim(db: Db, workspaces: list[UUID], ids: list[UUID], worker: UUID) -> Answer:
+async def claim(db: Db, workspaces: list[UUID], ids: list[UUID], months: list[str], worker: UUID) -> Answer:
+    """Mark messages that are due as being sent, in the month whose quota has room held for them; returns those."""
     return await db.send(
         """
-        UPDATE messages SET state = 'Sending', claimed_by = %(worker)s, claimed_at = now(), attempts = attempts + 1
-        FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[]) AS wanted (workspace_id, id)
-        WHERE messages.workspace_id = wanted.workspace_id AND messages.id = wanted.id AND messages.state = 'Pending'
-        RETURNING messages.*
-        """,
-        {"workspaces": workspaces, "ids": ids, "worker": worker},
+        UPDATE messages SET state = 'Sending', claimed_by = %(worker)s, claimed_at = now(), attempts = attempts + 1,
+          quota_month = wanted.month
+        FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[], %(months)s::text[]) AS wanted (workspace_id, id, month)
+        """
+        + _PENDING
+        + " RETURNING messages.*",
+        {"workspaces": workspaces, "ids": ids, "months": months, "worker": worker},
     )
 
 
@@ -161,15 +160,15 @@ async def finish(db: Db, rows: list[dict[str, Any]]) -> list[Row]:
     """Write outcomes of messages that this worker still holds; returns those that were written."""
     return await db.all(
         """
-        UPDATE messages SET state = 'Done', status = new.status, variant = new.variant, recipient = new.recipient,
-          sender = new.sender, sent_at = new.sent_at, status_at = new.status_at,
-          quota_month = CASE WHEN new.sent_at IS NOT NULL THEN messages.quota_month END
+        UPDATE messages SET state = 'Done', status = wanted.status, variant = wanted.variant,
+          recipient = wanted.recipient, sender = wanted.sender, sent_at = wanted.sent_at, status_at = wanted.status_at,
+          quota_month = CASE WHEN wanted.sent_at IS NOT NULL THEN messages.quota_month END
         FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[], %(statuses)s::text[], %(variants)s::jsonb[],
                     %(recipients)s::text[], %(senders)s::text[], %(sent)s::timestamptz[], %(times)s::timestamptz[])
-          AS new (workspace_id, id, status, variant, recipient, sender, sent_at, status_at)
-        WHERE messages.workspace_id = new.workspace_id AND messages.id = new.id AND messages.state = 'Sending'
-        RETURNING messages.workspace_id, messages.id
-        """,
+          AS wanted (workspace_id, id, status, variant, recipient, sender, sent_at, status_at)
+        """
+        + _SENDING
+        + " RETURNING messages.workspace_id, messages.id",
         {
             "workspaces": [row["workspace_id"] for row in rows],
             "ids": [row["id"] for row in rows],
@@ -187,11 +186,12 @@ async def put_back(db: Db, workspaces: list[UUID], ids: list[UUID], due: list[da
     """Let messages that this worker still holds be tried again; returns those."""
     return await db.all(
         """
-        UPDATE messages SET state = 'Pending', due_at = new.due_at, quota_month = NULL
-        FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[], %(due)s::timestamptz[]) AS new (workspace_id, id, due_at)
-        WHERE messages.workspace_id = new.workspace_id AND messages.id = new.id AND messages.state = 'Sending'
-        RETURNING messages.workspace_id, messages.id
-        """,
+        UPDATE messages SET state = 'Pending', due_at = wanted.due_at, quota_month = NULL
+        FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[], %(due)s::timestamptz[])
+          AS wanted (workspace_id, id, due_at)
+        """
+        + _SENDING
+        + " RETURNING messages.workspace_id, messages.id",
         {"workspaces": workspaces, "ids": ids, "due": due},
     )
 
@@ -212,10 +212,11 @@ async def peek_abandoned(db: Db, *, older_than: float, not_by: UUID) -> list[Row
 async def read(db: Db, workspaces: list[UUID], ids: list[UUID]) -> list[Row]:
     return await db.all(
         """
-        SELECT messages.* FROM messages
-        JOIN unnest(%(workspaces)s::uuid[], %(ids)s::uuid[]) AS wanted (workspace_id, id)
-          ON messages.workspace_id = wanted.workspace_id AND messages.id = wanted.id
-        WHERE messages.state = 'Sending' FOR UPDATE OF messages
+        SELECT found.* FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[]) AS wanted (workspace_id, id)
+        CROSS JOIN LATERAL (
+          SELECT m.* FROM messages m
+          WHERE m.workspace_id = wanted.workspace_id AND m.id = wanted.id OFFSET 0 FOR UPDATE
+        ) AS found WHERE found.state = 'Sending'
         """,
         {"workspaces": workspaces, "ids": ids},
     )

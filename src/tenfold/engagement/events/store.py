@@ -60,11 +60,18 @@ async def peek_inbox(db: Db, after: UUID, *, lanes: int, per_lane: int) -> list[
 
 
 async def take_inbox(db: Db, workspaces: list[UUID], seqs: list[int]) -> Answer:
-    """Remove and return inbox rows; what another worker took meanwhile is not among them."""
+    """Remove and return inbox rows; what another worker took meanwhile is not among them.
+
+    Found one by one (as in `deliveries/store.py`).
+    """
     return await db.send(
         """
         DELETE FROM inbox USING unnest(%(workspaces)s::uuid[], %(seqs)s::bigint[]) AS wanted (workspace_id, seq)
-        WHERE inbox.workspace_id = wanted.workspace_id AND inbox.seq = wanted.seq
+        CROSS JOIN LATERAL (
+          SELECT i.ctid AS place FROM inbox i
+          WHERE i.workspace_id = wanted.workspace_id AND i.seq = wanted.seq OFFSET 0
+        ) AS found
+        WHERE inbox.ctid = found.place
         RETURNING inbox.workspace_id, inbox.seq, inbox.received_at, inbox.events, inbox.counted, inbox.bytes
         """,
         {"workspaces": workspaces, "seqs": seqs},

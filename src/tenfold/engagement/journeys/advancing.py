@@ -99,12 +99,13 @@ async def _load(db: Db, rows: list[Row]) -> _Batch:
     ids = list(set(owners))
     answer = await store.versions(db, owners, [row["journey_id"] for row in rows], [row["version"] for row in rows])
     profiles = await profile_store.read_profiles(db, owners, [row["user_id"] for row in rows])
+    properties = await audience_store.property_names(db, ids)
     batch = _Batch(
         await workspaces_of(db, ids),
         {(row["journey_id"], row["version"]): row for row in await answer.rows()},
-        {(row["workspace_id"], row["user_id"]): row for row in profiles},
+        {(row["workspace_id"], row["user_id"]): row for row in await profiles.rows()},
     )
-    for row in await audience_store.property_names(db, ids):
+    for row in await properties.rows():
         batch.properties[row["workspace_id"]].append(row)
     for version in batch.versions.values():
         version["parsed"] = model.parse(version["definition"])

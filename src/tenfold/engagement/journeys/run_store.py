@@ -146,26 +146,33 @@ async def peek_due_lanes(db: Db, after: UUID, *, lanes: int, per_lane: int) -> l
 
 
 async def take(db: Db, workspaces: list[UUID], ids: list[UUID]) -> Answer:
-    """Live runs by id, locked; those that another worker has are left out."""
+    """Live runs by id, locked; those that another worker has are left out. Found one by one, as messages are."""
     return await db.send(
         """
-        SELECT runs.* FROM runs
-        JOIN unnest(%(workspaces)s::uuid[], %(ids)s::uuid[]) AS wanted (workspace_id, id)
-          ON runs.workspace_id = wanted.workspace_id AND runs.id = wanted.id
-        WHERE runs.ended_at IS NULL ORDER BY runs.workspace_id, runs.id FOR UPDATE OF runs SKIP LOCKED
+        SELECT found.* FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[]) AS wanted (workspace_id, id)
+        CROSS JOIN LATERAL (
+          SELECT r.* FROM runs r
+          WHERE r.workspace_id = wanted.workspace_id AND r.id = wanted.id OFFSET 0 FOR UPDATE SKIP LOCKED
+        ) AS found
+        WHERE found.ended_at IS NULL
+        ORDER BY found.workspace_id, found.id
         """,
         {"workspaces": workspaces, "ids": ids},
     )
 
 
 async def take_waiting(db: Db, workspaces: list[UUID], ids: list[UUID]) -> list[Row]:
-    """Live runs by id, locked, after whoever holds them."""
+    """Live runs by id, locked in this order, after whoever holds them."""
     return await db.all(
         """
-        SELECT runs.* FROM runs
-        JOIN unnest(%(workspaces)s::uuid[], %(ids)s::uuid[]) AS wanted (workspace_id, id)
-          ON runs.workspace_id = wanted.workspace_id AND runs.id = wanted.id
-        WHERE runs.ended_at IS NULL ORDER BY runs.workspace_id, runs.id FOR UPDATE OF runs
+        SELECT found.* FROM (
+          SELECT * FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[]) AS w (workspace_id, id) ORDER BY 1, 2
+        ) AS wanted
+        CROSS JOIN LATERAL (
+          SELECT r.* FROM runs r
+          WHERE r.workspace_id = wanted.workspace_id AND r.id = wanted.id OFFSET 0 FOR UPDATE
+        ) AS found
+        WHERE found.ended_at IS NULL
         """,
         {"workspaces": workspaces, "ids": ids},
     )

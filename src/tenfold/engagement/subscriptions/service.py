@@ -65,7 +65,7 @@ async def add_defaults(db: Db, scope: Scope) -> None:
 
 async def find_all(scope: Scope) -> list[Row]:
     async with door.workspace(scope) as db:
-        return await store.list_all(db, [scope.workspace_id])
+        return await (await store.list_all(db, [scope.workspace_id])).rows()
 
 
 def is_subscribed(group: Row, segments: Collection[UUID]) -> bool:

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from tenfold.storage.db import Db, Row
+from tenfold.storage.db import Answer, Db, Row
 
 
 async def upsert(db: Db, workspace_id: UUID, row: dict[str, Any]) -> Row | None:
@@ -30,8 +30,8 @@ async def find(db: Db, workspace_id: UUID, group_id: UUID | None, name: str) -> 
     )
 
 
-async def list_all(db: Db, workspaces: list[UUID]) -> list[Row]:
-    return await db.all(
+async def list_all(db: Db, workspaces: list[UUID]) -> Answer:
+    return await db.send(
         "SELECT * FROM subscription_groups WHERE workspace_id = ANY (%(workspaces)s) ORDER BY workspace_id, name",
         {"workspaces": workspaces},
     )

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from tenfold.storage.db import Db, Row
+from tenfold.storage.db import Answer, Db, Row
 
 
 async def find(db: Db, workspace_id: UUID, template_id: UUID | None, name: str) -> Row | None:
@@ -56,9 +56,9 @@ async def delete(db: Db, workspace_id: UUID, template_id: UUID) -> Row | None:
     )
 
 
-async def definitions(db: Db, workspaces: list[UUID], ids: list[UUID]) -> list[Row]:
+async def definitions(db: Db, workspaces: list[UUID], ids: list[UUID]) -> Answer:
     """Published definitions by workspace and id, for sending."""
-    return await db.all(
+    return await db.send(
         """
         SELECT t.workspace_id, t.id, t.definition FROM message_templates t
         JOIN (SELECT DISTINCT * FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[]) AS w (workspace_id, id)) AS wanted
