@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
@@ -63,7 +64,7 @@ def serve(found: Installation, address: Address, role: str, ready: Callable[[str
     migrate(found)
     refuse_unsafe(found)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    asyncio.run(_serve(found, bound, role, ready))
+    uvloop.run(_serve(found, bound, role, ready))
 
 
 async def _serve(found: Installation, address: Address, role: str, ready: Callable[[str], None]) -> None:
@@ -177,7 +178,7 @@ class WorkerThread:
     def __init__(self, found: Installation, clickhouse: ClickHouse, pressure: Pressure, exposition: Exposition) -> None:
         self._found, self._clickhouse, self._pressure = found, clickhouse, pressure
         self._exposition = exposition
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 

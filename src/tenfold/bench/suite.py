@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import uvloop
 
 from tenfold.bench import fill, folding, isolation, load, machine, metering, overshoot, probes, requests, store
 from tenfold.bench import neighbours as neighbour
@@ -299,4 +300,4 @@ def _prepared(directory: Path, work: Callable[[Stores], Awaitable[Any]]) -> Any:
                     pass
                 return done
 
-        return asyncio.run(run_work())
+        return uvloop.run(run_work())  # as a server does

@@ -86,8 +86,8 @@ async def glance(stores: Stores) -> AsyncGenerator[Db]:
 
 @asynccontextmanager
 async def directory(stores: Stores) -> AsyncGenerator[Db]:
-    """Look a workspace or key up before any is known: only the functions of the directory answer here."""
-    async with _ours(stores), stores.app.transaction(None, "") as db:
+    """One look at a workspace or key before any is known: only the functions of the directory answer here."""
+    async with _ours(stores), stores.app.single() as db:
         yield db
 
 
