@@ -58,7 +58,15 @@ class Server:
             self._process.stdout.close()
 
     def kill_postgres(self) -> None:
-        os.kill(int((self.directory / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        """Kill PostgreSQL; one that was just killed is started again by the server first, within seconds."""
+        for _ in range(100):
+            try:
+                os.kill(int((self.directory / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+            except (OSError, IndexError, ValueError):  # dead, or its file is just being written
+                time.sleep(0.1)
+            else:
+                return
+        raise AssertionError("PostgreSQL did not come back")
 
     @property
     def log(self) -> str:
