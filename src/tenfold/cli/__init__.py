@@ -102,7 +102,7 @@ def bench(
     names: Annotated[list[str] | None, typer.Argument(help="Which ones; all when none is named.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results there, too.")] = None,
 ) -> None:
-    """Run the benchmarks: fold, accept, steady, idle, isolate."""
+    """Run the benchmarks: fold, accept, steady, idle, isolate, neighbours, quotas, meter."""
     if unknown := set(names or ()) - BENCHES.keys():
         raise ConfigurationError(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
     report = run_benches(names or [], lambda text: typer.echo(text, err=True))
