@@ -1,5 +1,6 @@
 """Each guard outside the database's catalogue, and that its test turns red without it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -9,11 +10,13 @@ import pytest
 
 from tenfold.kit.clock import now
 from tenfold.kit.errors import Forbidden
+from tenfold.kit.flights import Flights
 from tenfold.kit.settings import load
 from tenfold.storage.clickhouse import ClickHouse
 from tenfold.storage.embedded import EmbeddedPostgres
 from tenfold.storage.migrate import clickhouse_schema
 from tenfold.tenancy import analytics, context, door, workspaces
+from tenfold.tenancy.access import admin_keys
 from tenfold.tenancy.scope import BatchScope, Scope, Stores
 from tenfold.wiring import clickhouse_of, describe, stores
 from tests.world import Owner, Server, World
@@ -137,6 +140,32 @@ async def test_what_is_remembered_is_remembered_by_workspace(opened: Stores, wor
     await keys_open_their_own(opened, *owners)
     for broken in ({"directory_cache": Forgetful()}, {"key_cache": Forgetful()}):
         assert not await holds(keys_open_their_own, replace(opened, **broken), *owners), broken
+
+
+class Crowded(Flights):
+    """Lookups shared whatever they look for."""
+
+    async def of(self, key: Any, look: Callable[[], Awaitable[Any]]) -> Any:
+        return await super().of("same", look)
+
+
+async def all_at_once_open_their_own(opened: Stores, *owners: Owner) -> None:
+    """Many callers of both at the same time, by write key, by admin key and by id."""
+    crowd = [owner for owner in owners for _ in range(20)]
+    keyed = await asyncio.gather(*(admin_keys.opened(opened, owner.admin_key) for owner in crowd))
+    assert [str(key.owner.workspace_id) for key in keyed if key] == [owner.id for owner in crowd]
+    opened.key_cache.clear()
+    written = await asyncio.gather(*(workspaces.by_write_key(opened, owner.write_key) for owner in crowd))
+    assert [str(found.workspace_id) for found in written if found] == [owner.id for owner in crowd]
+    opened.directory_cache.clear()
+    found = await asyncio.gather(*(workspaces.find(opened, UUID(owner.id)) for owner in crowd))
+    assert [str(item.workspace_id) for item in found if item] == [owner.id for owner in crowd]
+
+
+async def test_a_shared_lookup_is_shared_by_those_who_ask_the_same(opened: Stores, world: World) -> None:
+    owners = world.workspace(), world.workspace("charlie")
+    await all_at_once_open_their_own(opened, *owners)
+    assert not await holds(all_at_once_open_their_own, replace(opened, flights=Crowded()), *owners)
 
 
 async def test_a_sealed_secret_opens_in_its_own_workspace_only(opened: Stores) -> None:
