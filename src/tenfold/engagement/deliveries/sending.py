@@ -34,7 +34,7 @@ from tenfold.tenancy.workspaces import workspaces_of
 
 _LANES, _BATCH = 64, 64
 _SHALLOWEST = 4  # messages of a lane that a look sees, with many lanes
-_PLACES = 384  # messages on their way at once
+_PLACES = 192  # messages on their way at once
 _MANY = 8  # messages of a lane that wait; with more it is served apart
 SENDS_AT_ONCE = 2  # claims in hand: a long one and a short one beside it
 _LEASE_SECONDS = 120.0
