@@ -47,10 +47,9 @@ def test_an_event_does_not_wait_behind_a_flood(world: World) -> None:
     bob, alice = world.workspace("flood", test_clock=False), world.workspace(test_clock=False)
     asyncio.run(flood(bob, 300, 200))
     alice.identify("me", name="Alice")
-    mine = wait_until(lambda: alice.users(userIds=["me"]), 20)
+    wait_until(lambda: alice.users(userIds=["me"]), 20)
     left = 60_000 - bob.get("/tenant-metrics")["metrics"][-1]["eventCount"]
-    assert left > 10_000, "the flood was over before anything could be shown"
-    assert mine < 2
+    assert left > 10_000, "she waited until most of the flood was folded"
 
 
 class TarPit:
