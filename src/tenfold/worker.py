@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tenfold.engagement.audience import backfill, signals, waking
-from tenfold.engagement.audience.folding import FOLDS_AT_ONCE, GATHER_SECONDS, Folder
+from tenfold.engagement.audience.folding import GATHER_SECONDS, LOOPS_FLOODS_FIRST, Folder
 from tenfold.engagement.audience.programs import Programs
 from tenfold.engagement.deliveries.holding import release_once
 from tenfold.engagement.deliveries.model import OUTCOME_TOPIC
@@ -55,14 +55,14 @@ async def run_worker(found: Installation, stores: Stores, pressure: Pressure) ->
     if found.postgres is not None:  # no other process can be sending
         await sender.settle_abandoned(older_than=0)
 
-    async def fold() -> int:
-        done = await folder.fold_once()
+    async def fold(*, floods_first: bool) -> int:
+        done = await folder.fold_once(floods_first=floods_first)
         if done:
             bells.ring("archive")
             await pressure.give_way()
         return done
 
-    folds = [Loop("inbox", fold, gather=GATHER_SECONDS)] * FOLDS_AT_ONCE
+    folds = [Loop("inbox", partial(fold, floods_first=first), gather=GATHER_SECONDS) for first in LOOPS_FLOODS_FIRST]
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_listen(found, bells))

@@ -70,7 +70,7 @@ async def hold(db: Db, keys: list[Any]) -> list[Any]:
 
 
 async def take_events(db: Db, keys: list[Any]) -> list[Row]:
-    return await (await events.take_inbox(db, [ALICE] * len(keys), keys)).rows()
+    return await (await events.take_inbox(db, "plans", [ALICE], [ALICE] * len(keys), keys)).rows()
 
 
 async def take_jobs(db: Db, keys: list[Any]) -> list[Row]:

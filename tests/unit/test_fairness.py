@@ -130,7 +130,11 @@ def test_floods_are_worked_on_apart() -> None:
     assert apart.choose(rows(4, 500)) == rows(4, 500), "with no rest, floods have everything"
     apart.end(small, flood=express)
     apart.end(flood, flood=big)
+    waiting = [*rows(3, 1), *rows(4, 500)]
+    assert (apart.choose(waiting), apart.choose(waiting, floods_first=True)) == (rows(3, 1), rows(4, 500))
     assert apart.floods_in_hand == 0
+    apart.begin(rows(5, 500))
+    assert apart.choose(waiting, floods_first=True) == rows(3, 1), "with a flood in hand, the rest go first"
 
 
 def test_a_slow_lane_never_has_all_places() -> None:
@@ -276,14 +280,14 @@ async def test_lanes_that_made_room_for_a_flood_keep_their_place(monkeypatch: py
     waiting = {number: rows(number, 1) for number in range(1, 101)} | {50: rows(50, 100, size=100)}
 
     @contextlib.asynccontextmanager
-    async def queues(_: Any) -> AsyncIterator[None]:
+    async def glance(_: Any) -> AsyncIterator[None]:
         yield
 
-    async def peek(_: Any, after: UUID, *, lanes: int, per_lane: int) -> list[Any]:
+    async def peek(_: Any, after: UUID, *, out: list[UUID], lanes: int, per_lane: int) -> list[Any]:
         following = [number for number in sorted(waiting) if lane(number) > after and waiting[number]][:lanes]
-        return [row for number in following for row in waiting[number][:per_lane]]
+        return [row for number in following if lane(number) not in out for row in waiting[number][:per_lane]]
 
-    monkeypatch.setattr(folding.door, "queues", queues)
+    monkeypatch.setattr(folding.door, "glance", glance)
     monkeypatch.setattr(folding.events_store, "peek_inbox", peek)
     folder._apart.begin(rows(999, 1))  # so that it is the flood's turn
     assert cost(await folder._claim()) == {50: 1500}

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from tenfold.bench import fill
-from tenfold.engagement.audience.folding import FOLDS_AT_ONCE, Folder
+from tenfold.engagement.audience.folding import LOOPS_FLOODS_FIRST, Folder
 from tenfold.engagement.events import store as events_store
 from tenfold.engagement.events.model import pack
 from tenfold.kit.clock import monotonic
@@ -33,10 +33,10 @@ def _request(dice: random.Random, users: int) -> bytes:
     return pack([fill.event(dice, present) for _ in range(_PER_REQUEST)])
 
 
-async def drain(folder: Folder) -> int:
+async def drain(folder: Folder, *, floods_first: bool) -> int:
     """Fold until nothing waits; how many events."""
     folded = 0
-    while done := await folder.fold_once():
+    while done := await folder.fold_once(floods_first=floods_first):
         folded += done
     return folded
 
@@ -48,6 +48,6 @@ async def measure(stores: Stores, workspaces: list[UUID], events: int, users: in
     for seed, name in enumerate(("first", "again")):
         await backlog(stores, workspaces, events, seed, users)
         started = monotonic()
-        folded = sum(await asyncio.gather(*(drain(folder) for _ in range(FOLDS_AT_ONCE))))
+        folded = sum(await asyncio.gather(*(drain(folder, floods_first=first) for first in LOOPS_FLOODS_FIRST)))
         result[name] = round(folded / (monotonic() - started))
     return result

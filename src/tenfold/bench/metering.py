@@ -12,7 +12,7 @@ import msgspec
 
 from tenfold.bench import fill, folding, isolation, store
 from tenfold.bench.machine import Server
-from tenfold.engagement.audience.folding import FOLDS_AT_ONCE, Folder
+from tenfold.engagement.audience.folding import LOOPS_FLOODS_FIRST, Folder
 from tenfold.tenancy.gate import Gate
 from tenfold.tenancy.keys import basic_credentials
 from tenfold.tenancy.scope import Stores
@@ -107,7 +107,7 @@ async def cost(stores: Stores, url: str) -> float:
 
 async def _fold(stores: Stores) -> float:
     folder, started = Folder(stores), time.perf_counter()
-    folded = sum(await asyncio.gather(*(folding.drain(folder) for _ in range(FOLDS_AT_ONCE))))
+    folded = sum(await asyncio.gather(*(folding.drain(folder, floods_first=first) for first in LOOPS_FLOODS_FIRST)))
     return folded / (time.perf_counter() - started)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from tenfold.bench import fill, store
 from tenfold.bench.machine import percentile
-from tenfold.engagement.audience.folding import FOLDS_AT_ONCE, GATHER_SECONDS, Folder
+from tenfold.engagement.audience.folding import GATHER_SECONDS, LOOPS_FLOODS_FIRST, Folder
 from tenfold.engagement.channels import service as channels
 from tenfold.engagement.deliveries import store as deliveries_store
 from tenfold.engagement.deliveries.sending import SENDS_AT_ONCE, Sender
@@ -66,8 +66,8 @@ class Watched(Folder):
 class FirstCome(Watched):
     """What comes first is folded first, whose it may be."""
 
-    async def _claim(self) -> list[Row]:
-        async with door.queues(self._stores) as db:
+    async def _claim(self, *, floods_first: bool = False) -> list[Row]:  # noqa: ARG002 - here nobody is first
+        async with door.glance(self._stores) as db:
             rows = await store.oldest_inbox(db, 16)
         return [row for row in rows if row["lane"] not in self._round.out()]
 
@@ -75,10 +75,10 @@ class FirstCome(Watched):
 class Capped(Watched):
     """Lanes in turn, each with so many events in a batch and no more, whatever room is left."""
 
-    async def _claim(self) -> list[Row]:
+    async def _claim(self, *, floods_first: bool = False) -> list[Row]:
         taken: list[Row] = []
         size: dict[UUID, int] = {}
-        for row in await super()._claim():
+        for row in await super()._claim(floods_first=floods_first):
             if size.get(row["lane"], 0) < _CAP:
                 size[row["lane"]] = size.get(row["lane"], 0) + row["size"]
                 taken.append(row)
@@ -108,8 +108,10 @@ async def _fold_until(folder: Watched, small: list[UUID], ended: Callable[[], bo
     bell, started = asyncio.Event(), monotonic()
     stores = folder.stores
     loops = [
-        asyncio.create_task(run_loop("inbox", folder.fold_once, bell, idle=1, gather=GATHER_SECONDS))
-        for _ in range(FOLDS_AT_ONCE)
+        asyncio.create_task(
+            run_loop("inbox", partial(folder.fold_once, floods_first=first), bell, idle=1, gather=GATHER_SECONDS)
+        )
+        for first in LOOPS_FLOODS_FIRST
     ]
     sending = asyncio.create_task(_trickle(partial(_send_event, stores, bell), small))
     while not ended():  # noqa: ASYNC110 - several things may end it

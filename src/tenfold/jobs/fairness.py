@@ -142,12 +142,12 @@ class Apart:
             sizes[row["lane"]] += _cost(row)
         return frozenset(lane for lane, size in sizes.items() if size > self._above)
 
-    def choose(self, rows: list[Row]) -> list[Row]:
-        """Of what waits, the floods' rows or the others'."""
+    def choose(self, rows: list[Row], *, floods_first: bool = False) -> list[Row]:
+        """Of what waits, the floods' rows or the others', who go first unless told otherwise."""
         deep = self.floods(rows)
         flooding = [row for row in rows if row["lane"] in deep]
         others = [row for row in rows if row["lane"] not in deep]
-        floods_turn = self._others_in_hand > 0 and self.floods_in_hand == 0
+        floods_turn = self.floods_in_hand == 0 and (floods_first or self._others_in_hand > 0)
         return flooding if flooding and (floods_turn or not others) else others
 
     def made_room(self, rows: list[Row], chosen: list[Row]) -> bool:

@@ -116,7 +116,7 @@ async def _activate(db: Db, scope: Scope) -> Progress:
         return Progress("answer")
     await store.set_conditions(db, scope.workspace_id, keys, "loading")
     await store.bump_version(db, scope.workspace_id)
-    number = (await (await events_store.next_fold(db)).rows())[0]["number"]
+    number = await events_store.next_fold(db)
     return Progress("load", keys, "", number)
 
 

@@ -18,7 +18,6 @@ from tenfold.engagement.audience.writer import Writes
 from tenfold.engagement.events import store as events_store
 from tenfold.engagement.events.model import Event, Folded, identity, ordinal, pack_folded, size_of, unpack
 from tenfold.engagement.events.store import ArchiveColumns
-from tenfold.jobs import store as jobs_store
 from tenfold.jobs.fairness import Apart, Round, share
 from tenfold.kit.breaks import Breaks
 from tenfold.kit.clock import now
@@ -30,7 +29,7 @@ from tenfold.tenancy.scope import BatchScope, Stores, Workspace
 from tenfold.tenancy.workspaces import workspaces_of
 
 PURPOSE = "fold"
-FOLDS_AT_ONCE = 2
+LOOPS_FLOODS_FIRST = (True, False)  # one loop goes on with a flood while the other serves who sends little
 _log = get("fold")
 _LANES = 64
 _PER_LANE = 100
@@ -40,6 +39,7 @@ GATHER_SECONDS = 0.02  # a fold of many events costs little more than one of few
 _SMALLEST_TURN = 64
 _USERS_AT_A_TIME, _EVENTS_AT_A_TIME = 16, 100  # between two looks at what else there is to do: some milliseconds
 UserKey = tuple[UUID, str]
+_Waiting = dict[tuple[int, bytes], tuple[Row, Event]]
 
 
 @dataclass(slots=True)
@@ -84,10 +84,10 @@ class Folder:
         self._claiming = asyncio.Lock()
         self.programs = Programs()
 
-    async def fold_once(self) -> int:
+    async def fold_once(self, *, floods_first: bool = False) -> int:
         """Fold the next micro-batch; the number of events, 0 when nothing waits."""
         async with self._claiming:
-            rows = await self._claim()
+            rows = await self._claim(floods_first=floods_first)
             self._round.take(rows)
             flood = self._apart.begin(rows)
         try:
@@ -113,38 +113,42 @@ class Folder:
     async def _fold_held(self, rows: list[Row], lanes: set[UUID]) -> int:
         scope = BatchScope(self._stores, frozenset(row["workspace_id"] for row in rows))
         async with door.workspace(scope) as db:
-            held = await jobs_store.lock_lanes(db, PURPOSE, list(lanes))
-            mine = [row for row in rows if row["lane"] in held]
-            return await self._fold(db, mine) if mine else 0
+            owners, seqs = [row["workspace_id"] for row in rows], [row["seq"] for row in rows]
+            taking = await events_store.take_inbox(db, PURPOSE, list(lanes), owners, seqs)
+            workspaces = await workspaces_of(db, owners)
+            found = await taking.rows()
+            taken = sorted((row for row in found if row["seq"] is not None), key=lambda row: row["seq"])
+            if taken:
+                await self._fold(db, taken, workspaces)
+        held = {row["lane"] for row in found}
+        return sum(row["size"] for row in rows if row["lane"] in held)
 
-    async def _claim(self) -> list[Row]:
+    async def _claim(self, *, floods_first: bool = False) -> list[Row]:
         """Rows to take now, of lanes that no other batch of this worker has in hand."""
-        async with door.queues(self._stores) as db:
-            rows = await self._round.look(partial(events_store.peek_inbox, db, lanes=_LANES, per_lane=_PER_LANE))
-        out = self._round.out()
-        free = [row for row in rows if row["lane"] not in out]
-        kind = self._apart.choose(free)
+        out = list(self._round.out())
+        rows = await self._round.look(partial(self._peek, out))
+        kind = self._apart.choose(rows, floods_first=floods_first)
         most = _EXPRESS_EVENTS if self._apart.floods_in_hand else _MOST_EVENTS
         taken = share(kind, most, turn=_SMALLEST_TURN, carried=self._round.credits)
-        if not self._apart.made_room(free, kind):
-            self._round.go_on(rows, taken, full=len({row["lane"] for row in rows}) == _LANES)
+        if not self._apart.made_room(rows, kind):
+            self._round.go_on(rows, taken, full=len({row["lane"] for row in rows}) + len(out) >= _LANES)
         return taken
 
-    async def _fold(self, db: Db, rows: list[Row]) -> int:
-        workspace_ids, seqs = [row["workspace_id"] for row in rows], [row["seq"] for row in rows]
-        taking = await events_store.take_inbox(db, workspace_ids, seqs)
-        numbering = await events_store.next_fold(db)
-        workspaces = await workspaces_of(db, list(set(workspace_ids)))
-        taken = sorted(await taking.rows(), key=lambda row: row["seq"])
-        number = (await numbering.rows())[0]["number"]
+    async def _peek(self, out: list[UUID], after: UUID) -> list[Row]:
+        async with door.glance(self._stores) as db:
+            return await events_store.peek_inbox(db, after, out=out, lanes=_LANES, per_lane=_PER_LANE)
+
+    async def _fold(self, db: Db, rows: list[Row], workspaces: dict[UUID, Workspace]) -> None:
         programs = await self.programs.load(db, workspaces)
-        batch = await _fresh(db, taken, workspaces, number)
+        batch = _Batch(rows[0]["number"])
+        waiting = await _unpacked(batch, rows)
+        seen, known = await _recall(db, waiting)
+        await _sift(batch, waiting, seen, workspaces)
         writes = Writes()
-        await _apply(db, batch, workspaces, programs, writes)
+        await _apply(batch, known, workspaces, programs, writes)
         await writes.flush(db)
         await _archive(db, batch)
-        self._note(taken, batch)
-        return sum(row["size"] for row in rows)
+        self._note(rows, batch)
 
     def _note(self, rows: list[Row], batch: _Batch) -> None:
         for workspace, count in batch.counted.items():
@@ -155,10 +159,9 @@ class Folder:
             self._stores.meter.lag(row["workspace_id"], millis)
 
 
-async def _fresh(db: Db, rows: list[Row], workspaces: dict[UUID, Workspace], number: int) -> _Batch:
-    """The events of these inbox rows that were never seen before, noted as seen."""
-    batch, real = _Batch(number), now()
-    waiting: dict[tuple[int, bytes], tuple[Row, Event]] = {}
+async def _unpacked(batch: _Batch, rows: list[Row]) -> _Waiting:
+    """The events of inbox rows, each once, by whose they are and what identifies them."""
+    waiting: _Waiting = {}
     breaks = Breaks(_EVENTS_AT_A_TIME)
     for row in rows:
         await breaks.after(row["counted"])
@@ -168,9 +171,22 @@ async def _fresh(db: Db, rows: list[Row], workspaces: dict[UUID, Workspace], num
             first = waiting.setdefault((owner, identity(event)), (row, event))
             if first[1] is not event:
                 batch.drop(row, event)
+    return waiting
+
+
+async def _recall(db: Db, waiting: _Waiting) -> tuple[set[int], dict[UserKey, bytes]]:
+    """Which events (from 1) were seen before, now all noted as seen; and what is known of their users, locked."""
     owners = [row["workspace_id"] for row, _ in waiting.values()]
-    answer = await events_store.remember(db, owners, [key[1] for key in waiting])
-    seen = {row["nth"] for row in await answer.rows()}
+    users = sorted({(row["workspace_id"], event.user) for row, event in waiting.values() if event.user})
+    remembering = await events_store.remember(db, owners, [key[1] for key in waiting])
+    loading = await profile_store.load(db, [key[0] for key in users], [key[1] for key in users])
+    seen = {row["nth"] for row in await remembering.rows()}
+    return seen, {(row["workspace_id"], row["user_id"]): row["state"] for row in await loading.rows()}
+
+
+async def _sift(batch: _Batch, waiting: _Waiting, seen: set[int], workspaces: dict[UUID, Workspace]) -> None:
+    """Into the batch what was never seen before."""
+    real, breaks = now(), Breaks(_EVENTS_AT_A_TIME)
     for nth, (row, event) in enumerate(waiting.values(), start=1):
         workspace = workspaces[row["workspace_id"]]
         if nth in seen:
@@ -178,17 +194,17 @@ async def _fresh(db: Db, rows: list[Row], workspaces: dict[UUID, Workspace], num
         else:
             batch.add(workspace, event, workspace.present(row["received_at"]), workspace.present(real))
             await breaks.after()
-    return batch
 
 
 async def _apply(
-    db: Db, batch: _Batch, workspaces: dict[UUID, Workspace], programs: dict[UUID, Program], writes: Writes
+    batch: _Batch,
+    known: dict[UserKey, bytes],
+    workspaces: dict[UUID, Workspace],
+    programs: dict[UUID, Program],
+    writes: Writes,
 ) -> None:
-    keys = sorted(batch.users)
-    answer = await profile_store.load(db, [key[0] for key in keys], [key[1] for key in keys])
-    known = {(row["workspace_id"], row["user_id"]): row["state"] for row in await answer.rows()}
     real, breaks = now(), Breaks(_USERS_AT_A_TIME)
-    for key in keys:
+    for key in sorted(batch.users):
         await breaks.after()
         workspace, program = workspaces[key[0]], programs[key[0]]
         state = known.get(key)

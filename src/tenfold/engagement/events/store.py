@@ -39,8 +39,8 @@ async def notify(db: Db) -> None:
     await db.run("NOTIFY tenfold_work, 'inbox'")
 
 
-async def peek_inbox(db: Db, after: UUID, *, lanes: int, per_lane: int) -> list[Row]:
-    """What waits in the next lanes after `after`, the oldest of each lane first; payloads stay unread."""
+async def peek_inbox(db: Db, after: UUID, *, out: list[UUID], lanes: int, per_lane: int) -> list[Row]:
+    """What waits in the next lanes after `after` but those `out`, the oldest of each first; payloads stay unread."""
     return await db.all(
         """
         WITH RECURSIVE walk AS (
@@ -53,34 +53,45 @@ async def peek_inbox(db: Db, after: UUID, *, lanes: int, per_lane: int) -> list[
         FROM walk CROSS JOIN LATERAL (
           SELECT i.workspace_id, i.seq, i.size FROM inbox i WHERE i.lane = walk.lane ORDER BY i.seq LIMIT %(per_lane)s
         ) AS waiting LEFT JOIN workspaces w ON w.workspace_id = walk.lane
-        WHERE walk.lane IS NOT NULL
+        WHERE walk.lane IS NOT NULL AND walk.lane <> ALL (%(out)s)
         """,
-        {"after": after, "lanes": lanes, "per_lane": per_lane},
+        {"after": after, "out": out, "lanes": lanes, "per_lane": per_lane},
     )
 
 
-async def take_inbox(db: Db, workspaces: list[UUID], seqs: list[int]) -> Answer:
-    """Remove and return inbox rows; what another worker took meanwhile is not among them.
+async def take_inbox(db: Db, purpose: str, lanes: list[UUID], workspaces: list[UUID], seqs: list[int]) -> Answer:
+    """Hold lanes (as `jobs.store.lock_lanes` does), and remove and return inbox rows of those that nobody else holds.
 
-    Found one by one (as in `deliveries/store.py`).
+    A lane that is held and has no such row left is told by a row without `seq`. All have the `number` of this fold,
+    greater than those of all folds of its lanes before. Rows are found one by one (as in `deliveries/store.py`).
     """
     return await db.send(
         """
-        DELETE FROM inbox USING unnest(%(workspaces)s::uuid[], %(seqs)s::bigint[]) AS wanted (workspace_id, seq)
-        CROSS JOIN LATERAL (
-          SELECT i.ctid AS place FROM inbox i
-          WHERE i.workspace_id = wanted.workspace_id AND i.seq = wanted.seq OFFSET 0
-        ) AS found
-        WHERE inbox.ctid = found.place
-        RETURNING inbox.workspace_id, inbox.seq, inbox.received_at, inbox.events, inbox.counted, inbox.bytes
+        WITH held AS MATERIALIZED (
+          SELECT lane FROM unnest(%(lanes)s::uuid[]) AS lane
+          WHERE pg_try_advisory_xact_lock(hashtextextended(lane::text || %(purpose)s, 0))
+        ), taken AS (
+          DELETE FROM inbox USING unnest(%(workspaces)s::uuid[], %(seqs)s::bigint[]) AS wanted (workspace_id, seq)
+          CROSS JOIN LATERAL (
+            SELECT i.ctid AS place FROM inbox i
+            WHERE i.workspace_id = wanted.workspace_id AND i.seq = wanted.seq AND i.lane IN (SELECT lane FROM held)
+            OFFSET 0
+          ) AS found
+          WHERE inbox.ctid = found.place RETURNING inbox.*
+        )
+        SELECT held.lane, (SELECT nextval('fold_seq')) AS number,
+          t.workspace_id, t.seq, t.received_at, t.events, t.counted, t.bytes
+        FROM held LEFT JOIN taken t ON t.lane = held.lane
         """,
-        {"workspaces": workspaces, "seqs": seqs},
+        {"purpose": purpose, "lanes": lanes, "workspaces": workspaces, "seqs": seqs},
     )
 
 
-async def next_fold(db: Db) -> Answer:
-    """The number of this fold, greater than those of all folds of its lanes before."""
-    return await db.send("SELECT nextval('fold_seq') AS number")
+async def next_fold(db: Db) -> int:
+    """The number of a fold, greater than those of all folds before of the lanes that are held."""
+    row = await db.one("SELECT nextval('fold_seq') AS number")
+    assert row is not None  # noqa: S101 - a sequence always answers
+    return row["number"]
 
 
 async def remember(db: Db, workspaces: list[UUID], ids: list[bytes]) -> Answer:
