@@ -24,7 +24,7 @@ from tenfold.tenancy.scope import BatchScope, Scope, Stores, platform_workspace
 CLASSES = {"small": 0, "middle": 500, "largest": 30_000}  # segments beside the ten that each workspace has
 _ROUNDS, _STATEMENTS, _READS = 60, 20, 400
 _WRITERS, _WRITES = 100, 10
-_TURNS = 9
+_TURNS = 21
 _CHECKS = 200_000
 _EVERYONE: dict[str, Any] = {"entryNode": {"type": "Everyone", "id": "1"}, "nodes": []}
 Read = Callable[[Db, UUID], Awaitable[object]]
@@ -58,7 +58,7 @@ async def trigger_cost(stores: Stores, url: str, switch: store.Switch) -> float:
     ratios: list[float] = []
     for turn in range(_TURNS):
         rates: dict[bool, float] = {}
-        for on in (True, False):
+        for on in (True, False) if turn % 2 else (False, True):
             await asyncio.to_thread(as_owner, url, switch.on if on else switch.off)
             rates[on] = await _write_rate(scope, f"{turn} {on}")
         ratios.append(rates[False] / rates[True])

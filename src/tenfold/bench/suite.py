@@ -35,7 +35,6 @@ _IDLE_SECONDS = 30
 _METERED_BATCHES, _METERED_KILLS = 10_000, 8
 _ASK_SECONDS = 10
 _ALONE_SECONDS, _FLOOD_EVENTS, _FLOOD_MESSAGES = 20, 1_000_000, 100_000
-_WRITE_CONNECTIONS = 12
 _SETTLE_SECONDS = 20  # PostgreSQL tidies up after the workspaces were made
 
 
@@ -140,7 +139,7 @@ def isolate(directory: Path, size: int, report: Report) -> None:
 
 
 async def _isolated(found: Installation, size: int, report: Report) -> None:
-    async with stores(found, clickhouse_of(found.settings), name="bench", size=_WRITE_CONNECTIONS) as opened:
+    async with stores(found, clickhouse_of(found.settings), name="bench", size=found.settings.connections) as opened:
         for name, switch, most in (("log", store.AUDIT, 1.15), ("quota", store.QUOTA, 1.1)):
             cost = await isolation.trigger_cost(opened, found.database_url, switch)
             report.at_most("isolate", size, f"write with the {name}", round(cost, 3), "x without", most)
