@@ -214,9 +214,7 @@ async def stores(
     try:
         keys = found.secret, found.context_key
         shared = exposition or Exposition()
-        yield Stores(
-            pools[0], pools[1], clickhouse, *keys, {}, {}, Gate(size, most_waiting=size * _WAITING), exposition=shared
-        )
+        yield Stores(pools[0], pools[1], clickhouse, *keys, Gate(size, most_waiting=size * _WAITING), exposition=shared)
     finally:
         for pool in pools:
             await pool.close()

@@ -131,15 +131,17 @@ async def keys_open_their_own(opened: Stores, *owners: Owner) -> None:
     for _ in range(2):
         for owner in owners:
             found = await workspaces.by_write_key(opened, owner.write_key)
+            key = await admin_keys.opened(opened, owner.admin_key)
             assert found is not None
-            assert str(found.workspace_id) == owner.id
+            assert key is not None
+            assert str(found.workspace_id) == owner.id == str(key.owner.workspace_id)
 
 
 async def test_what_is_remembered_is_remembered_by_workspace(opened: Stores, world: World) -> None:
     owners = world.workspace(), world.workspace("charlie")
     await keys_open_their_own(opened, *owners)
-    for broken in ({"directory_cache": Forgetful()}, {"key_cache": Forgetful()}):
-        assert not await holds(keys_open_their_own, replace(opened, **broken), *owners), broken
+    for broken in ("directory_cache", "key_cache", "admin_key_cache"):
+        assert not await holds(keys_open_their_own, replace(opened, **{broken: Forgetful()}), *owners), broken
 
 
 class Crowded(Flights):
@@ -152,6 +154,7 @@ class Crowded(Flights):
 async def all_at_once_open_their_own(opened: Stores, *owners: Owner) -> None:
     """Many callers of both at the same time, by write key, by admin key and by id."""
     crowd = [owner for owner in owners for _ in range(20)]
+    opened.admin_key_cache.clear()
     keyed = await asyncio.gather(*(admin_keys.opened(opened, owner.admin_key) for owner in crowd))
     assert [str(key.owner.workspace_id) for key in keyed if key] == [owner.id for owner in crowd]
     opened.key_cache.clear()

@@ -178,6 +178,18 @@ async def test_no_lane_holds_more_places_than_it_leaves_free() -> None:
     assert (len(log), gate.waiting, gate.use()) == (23, 0, {})
 
 
+async def test_a_crowd_of_short_visits_has_few_places_beside_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenfold.tenancy.gate._COMPANY_SECONDS", 0.05)
+    gate, log = Gate(6), list[int]()
+    crowd = asyncio.create_task(visits(gate, 1, 150, 0.002, log))
+    await asyncio.sleep(0.07)
+    alone = gate.use()[lane(1)][0]
+    await visits(gate, 2, 1, 0, log)
+    await asyncio.sleep(0.01)
+    assert (alone, gate.use()[lane(1)][0]) == (5, 2)
+    await crowd
+
+
 async def test_our_own_work_may_have_every_place() -> None:
     gate = Gate(6)
     ours = asyncio.create_task(visits(gate, OURS.int, 6, 0.01, []))

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+import uvloop
+
 _PAUSE = 0.025
 _OK = 200
 
@@ -78,7 +80,7 @@ async def _answer(reader: asyncio.StreamReader) -> int:
 
 def main(given: str) -> None:
     url, who, many, pause, seconds = json.loads(given)
-    asked: Any = asyncio.run(_ask(url, [tuple(item) for item in who], many, pause, seconds))
+    asked: Any = uvloop.run(_ask(url, [tuple(item) for item in who], many, pause, seconds))
     sys.stdout.write(json.dumps({name: getattr(asked, name) for name in ("seconds", "refused", "lasted")}))
 
 

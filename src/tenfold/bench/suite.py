@@ -33,7 +33,7 @@ _FOLDED, _ACCEPT_RATE, _ACCEPT_SECONDS = 60_000, 5_500, 10
 _STEADY_RATE, _STEADY_SECONDS, _PROBES_A_SECOND = 1_000, 15, 5
 _IDLE_SECONDS = 30
 _METERED_BATCHES, _METERED_KILLS = 10_000, 8
-_ASK_SECONDS = 10
+_ASK_SECONDS = 30
 _ALONE_SECONDS, _FLOOD_EVENTS, _FLOOD_MESSAGES = 20, 1_000_000, 100_000
 _SETTLE_SECONDS = 20  # PostgreSQL tidies up after the workspaces were made
 
@@ -187,7 +187,7 @@ def _asking(directory: Path, size: int, report: Report) -> None:
     with machine.serving(directory) as server:
         key = (directory / "platform.key").read_text().strip()
         flood, *small = asyncio.run(_with_keys(server.url, key, 21))
-        requests.beside(server.url, flood, small, many=0, seconds=2)
+        requests.beside(server.url, flood, small, many=200, seconds=3)
         quiet, _ = requests.beside(server.url, flood, small, many=0, seconds=_ASK_SECONDS)
         asked, flooding = requests.beside(server.url, flood, small, many=200, seconds=_ASK_SECONDS)
     alone, beside = (machine.percentile(seen.seconds, 0.99) for seen in (quiet, asked))

@@ -4,7 +4,7 @@ The context is local to the transaction, so nothing of it is left when the conne
 whether the transaction committed, failed or was cancelled. Without it the policies show no row.
 """
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from psycopg import DatabaseError
 from tenfold.kit import telemetry
 from tenfold.kit.clock import monotonic
 from tenfold.kit.errors import Forbidden
-from tenfold.storage.db import Db
+from tenfold.storage.db import Answer, Db, Row
 from tenfold.tenancy.context import IDENTITY, PLATFORM, SETTING, signed
 from tenfold.tenancy.gate import OURS
 from tenfold.tenancy.refusals import exceeded
@@ -48,6 +48,13 @@ async def workspace(scope: Scope | BatchScope, *, snapshot: bool = False, metere
         finally:
             if metered:
                 stores.meter.statements(scope.claimed, used, monotonic() - since)
+
+
+async def read(scope: Scope | BatchScope, send: Callable[[Db], Awaitable[Answer]]) -> list[Row]:
+    """The rows of a single statement, in one round trip: they are read when the transaction has ended."""
+    async with workspace(scope) as db:
+        answer = await send(db)
+    return await answer.rows()
 
 
 def _limits(kind: str) -> tuple[int, int] | None:

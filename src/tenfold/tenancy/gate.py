@@ -21,6 +21,8 @@ from tenfold.kit.errors import Unavailable
 
 OURS: Final = UUID(int=0)  # the lane of what belongs to no single workspace; it may have every place
 _USUAL_SECONDS = 0.003
+_SHORT_SECONDS = 0.005
+_COMPANY_SECONDS = 1.0  # so long after another lane came
 _SMOOTHING = 0.1
 _KEPT = 50_000
 
@@ -49,6 +51,7 @@ class Gate:
         self._queue: list[tuple[float, int, UUID]] = []
         self._now = 0.0
         self._entries = 0
+        self._last, self._company_until = OURS, 0.0
         self.waiting = 0
 
     @asynccontextmanager
@@ -74,6 +77,8 @@ class Gate:
         if lane is None:
             lane = self._lanes[key] = _Lane()
         lane.weight = weight
+        if key not in (OURS, self._last):
+            self._last, self._company_until = key, monotonic() + _COMPANY_SECONDS
         if self._free and not lane.waiting and not self._full(key, lane):
             self._free -= 1
             lane.in_hand += 1
@@ -84,7 +89,17 @@ class Gate:
 
     def _full(self, key: UUID, lane: _Lane) -> bool:
         """Whether a lane must leave the places that are free to others."""
-        return lane.in_hand >= max(1, self._free) and key != OURS
+        if key == OURS:
+            return False
+        crowd = len(lane.waiting) > self.places and lane.usual < _SHORT_SECONDS
+        return lane.in_hand >= max(1, self._enough_for_crowds() if crowd else self._free)
+
+    def _enough_for_crowds(self) -> int:
+        """Places for many short statements, which keep this process busy rather than the database.
+
+        Beside others a third is nearly as fast as all, and leaves the process to them in time.
+        """
+        return self.places // 3 if monotonic() < self._company_until else self.places - 1
 
     async def _wait(self, key: UUID, lane: _Lane) -> None:
         turn = asyncio.get_running_loop().create_future()

@@ -5,8 +5,11 @@ It is the explicit first argument of everything that touches a tenant's data.
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, Final
 from uuid import UUID
+
+from cachetools import TTLCache
 
 from tenfold.kit.clock import EPOCH, to_millis
 from tenfold.kit.flights import Flights
@@ -16,19 +19,25 @@ from tenfold.tenancy.exposition import Exposition
 from tenfold.tenancy.gate import Gate
 from tenfold.tenancy.meter import Meter
 
+_KEPT: Final = 50_000
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The handles of one process and event loop, made in `wiring`."""
+    """The handles of one process and event loop, made in `wiring`.
+
+    What it remembers of workspaces and keys is as many seconds old at most as each cache says.
+    """
 
     app: Pool
     service: Pool
     clickhouse: ClickHouse
     secret: bytes
     context_key: bytes
-    directory_cache: dict[UUID, Any]
-    key_cache: dict[str, Any]
     gate: Gate
+    directory_cache: TTLCache[UUID, Any] = field(default_factory=partial(TTLCache[UUID, Any], _KEPT, 1))
+    key_cache: TTLCache[str, UUID] = field(default_factory=partial(TTLCache[str, UUID], _KEPT, 5))
+    admin_key_cache: TTLCache[bytes, Any] = field(default_factory=partial(TTLCache[bytes, Any], _KEPT, 1))
     meter: Meter = field(default_factory=Meter)
     exposition: Exposition = field(default_factory=Exposition)
     flights: Flights = field(default_factory=Flights)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from psycopg.errors import UniqueViolation
 
-from tenfold.kit.clock import EPOCH, monotonic
+from tenfold.kit.clock import EPOCH
 from tenfold.kit.errors import Conflict, Invalid, NotFound
 from tenfold.kit.ids import new_id, try_parse_id
 from tenfold.storage.db import Db, Row
@@ -26,9 +26,6 @@ _PUBLIC_MAIL = {  # whoever has an address there would join the workspace
     "yandex", "zoho", "fastmail",
 }  # fmt: skip
 _FAMILY_PAGE = 10_000
-_REMEMBER_SECONDS = 1.0
-_REMEMBER_KEY_SECONDS = 5.0  # so long a deleted write key may still be accepted
-_REMEMBER_AT_MOST = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +43,14 @@ class NewWorkspace:
 async def find(stores: Stores, workspace_id: UUID) -> Workspace | None:
     """A workspace by id, at most a second old."""
     known = stores.directory_cache.get(workspace_id)
-    if known is not None and known[0] > monotonic():
+    if known is not None:
         stores.meter.cache(workspace_id, hit=True)
-        return known[1]
+        return known
     found = await stores.flights.of(("workspace", workspace_id), partial(find_now, stores, workspace_id))
     if found is not None:
         stores.meter.cache(workspace_id, hit=False)
-    return found and _remember(stores, found)
+        stores.directory_cache[workspace_id] = found
+    return found
 
 
 async def find_now(stores: Stores, workspace_id: UUID) -> Workspace | None:
@@ -107,8 +105,8 @@ def forget(stores: Stores, workspace_id: UUID) -> None:
 
 def forget_family(stores: Stores, workspace_id: UUID) -> None:
     """Forget a workspace and its children."""
-    known: dict[UUID, tuple[float, Workspace]] = stores.directory_cache
-    for key in [key for key, (_, found) in known.items() if workspace_id in (key, found.parent_id)]:
+    known = stores.directory_cache
+    for key in [key for key, found in known.items() if workspace_id in (key, found.parent_id)]:
         known.pop(key, None)
 
 
@@ -180,8 +178,8 @@ async def set_class(scope: Scope, name: str) -> Workspace:
 async def by_write_key(stores: Stores, header: str) -> Workspace | None:
     """The workspace that a write key opens, whatever its status; None for a key that is wrong."""
     known = stores.key_cache.get(header)
-    if known is not None and known[0] > monotonic():
-        return await find(stores, known[1])
+    if known is not None:
+        return await find(stores, known)
     parsed = keys.parse_basic(header)
     key_id = try_parse_id(parsed[0]) if parsed else None
     if parsed is None or key_id is None:
@@ -189,9 +187,7 @@ async def by_write_key(stores: Stores, header: str) -> Workspace | None:
     row = await stores.flights.of(("write-key", key_id), partial(_write_key, stores, key_id))
     if row is None or not keys.matches(parsed[1], bytes(row["hash"])):
         return None
-    if len(stores.key_cache) >= _REMEMBER_AT_MOST:
-        stores.key_cache.clear()
-    stores.key_cache[header] = (monotonic() + _REMEMBER_KEY_SECONDS, row["workspace_id"])
+    stores.key_cache[header] = row["workspace_id"]
     return await find(stores, row["workspace_id"])
 
 
@@ -226,10 +222,3 @@ async def delete_write_key(scope: Scope, name: str) -> None:
 
 def _open(scope: Scope, row: Row) -> str:
     return keys.unseal(scope.stores.secret, scope.workspace_id, "write-key", bytes(row["sealed"])).decode()
-
-
-def _remember(stores: Stores, found: Workspace) -> Workspace:
-    if len(stores.directory_cache) >= _REMEMBER_AT_MOST:
-        stores.directory_cache.clear()
-    stores.directory_cache[found.workspace_id] = (monotonic() + _REMEMBER_SECONDS, found)
-    return found

@@ -97,13 +97,11 @@ async def add_ready_segment(db: Db, scope: Scope, wanted: Upsert) -> None:
 
 
 async def segments(scope: Scope, ids: list[UUID] | None, resource_type: str | None) -> list[Row]:
-    async with door.workspace(scope) as db:
-        return await store.list_segments(db, scope.workspace_id, ids, resource_type)
+    return await door.read(scope, lambda db: store.list_segments(db, scope.workspace_id, ids, resource_type))
 
 
 async def properties(scope: Scope) -> list[Row]:
-    async with door.workspace(scope) as db:
-        return await store.list_properties(db, scope.workspace_id)
+    return await door.read(scope, lambda db: store.list_properties(db, scope.workspace_id))
 
 
 async def set_segment_status(scope: Scope, segment_id: UUID, status: str) -> Row:

@@ -60,8 +60,8 @@ async def set_conditions(db: Db, workspace_id: UUID, keys: list[str], status: st
     )
 
 
-async def list_properties(db: Db, workspace_id: UUID) -> list[Row]:
-    return await db.all(
+async def list_properties(db: Db, workspace_id: UUID) -> Answer:
+    return await db.send(
         "SELECT * FROM user_properties WHERE workspace_id = %(workspace_id)s ORDER BY name",
         {"workspace_id": workspace_id},
     )
@@ -109,8 +109,8 @@ async def delete_property(db: Db, workspace_id: UUID, property_id: UUID) -> Row 
     )
 
 
-async def list_segments(db: Db, workspace_id: UUID, ids: list[UUID] | None, resource_type: str | None) -> list[Row]:
-    return await db.all(
+async def list_segments(db: Db, workspace_id: UUID, ids: list[UUID] | None, resource_type: str | None) -> Answer:
+    return await db.send(
         """
         SELECT * FROM segments WHERE workspace_id = %(workspace_id)s
           AND (%(ids)s::uuid[] IS NULL OR id = ANY (%(ids)s))

@@ -71,8 +71,7 @@ async def upsert(scope: Scope, wanted: Upsert) -> Row:
 
 
 async def find_all(scope: Scope, ids: list[UUID] | None, resource_type: str | None) -> list[Row]:
-    async with door.workspace(scope) as db:
-        return await store.list_all(db, scope.workspace_id, ids, resource_type)
+    return await door.read(scope, lambda db: store.list_all(db, scope.workspace_id, ids, resource_type))
 
 
 async def delete(scope: Scope, journey_id: UUID) -> None:

@@ -18,7 +18,7 @@ HELD = "QuotaExceeded"  # over the quota of messages a month, until it turns or 
 async def read(scope: Scope, ids: list[UUID] | None) -> list[dict[str, Any]]:
     """The wire's statistics of journeys that have a definition; proportions are percentages."""
     async with door.workspace(scope) as db:
-        journeys = await store.list_all(db, scope.workspace_id, ids, None)
+        journeys = await (await store.list_all(db, scope.workspace_id, ids, None)).rows()
         visits = await store.visits(db, scope.workspace_id, ids)
         messages = await deliveries_store.node_counts(db, scope.workspace_id, ids)
     passed = {(row["journey_id"], row["node_id"]): row["visits"] for row in visits}

@@ -19,8 +19,8 @@ async def find(db: Db, workspace_id: UUID, journey_id: UUID | None, name: str | 
     )
 
 
-async def list_all(db: Db, workspace_id: UUID, ids: list[UUID] | None, resource_type: str | None) -> list[Row]:
-    return await db.all(
+async def list_all(db: Db, workspace_id: UUID, ids: list[UUID] | None, resource_type: str | None) -> Answer:
+    return await db.send(
         """
         SELECT * FROM journeys WHERE workspace_id = %(workspace_id)s
           AND (%(ids)s::uuid[] IS NULL OR id = ANY (%(ids)s))

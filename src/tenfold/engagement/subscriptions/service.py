@@ -64,8 +64,7 @@ async def add_defaults(db: Db, scope: Scope) -> None:
 
 
 async def find_all(scope: Scope) -> list[Row]:
-    async with door.workspace(scope) as db:
-        return await (await store.list_all(db, [scope.workspace_id])).rows()
+    return await door.read(scope, lambda db: store.list_all(db, [scope.workspace_id]))
 
 
 def is_subscribed(group: Row, segments: Collection[UUID]) -> bool:

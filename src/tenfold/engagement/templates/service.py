@@ -35,8 +35,7 @@ async def upsert(scope: Scope, wanted: dict[str, Any], *, create_only: bool = Fa
 
 
 async def find_all(scope: Scope, ids: list[UUID] | None, resource_type: str | None) -> list[Row]:
-    async with door.workspace(scope) as db:
-        return await store.list_all(db, scope.workspace_id, ids, resource_type)
+    return await door.read(scope, lambda db: store.list_all(db, scope.workspace_id, ids, resource_type))
 
 
 async def find(scope: Scope, template_id: UUID) -> Row:

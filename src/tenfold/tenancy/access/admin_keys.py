@@ -26,19 +26,30 @@ class OpenedKey:
     id: UUID
     name: str
     permissions: frozenset[str]
+    digest: bytes
     stale: bool  # its last use was noted so long ago that this one should be
 
 
 async def opened(stores: Stores, key: str) -> OpenedKey | None:
-    """The key, unless it is wrong or has run out. The time this takes does not depend on what is right about it."""
+    """The key, unless it is wrong or has run out. How long a wrong one takes does not depend on what is right about it.
+
+    One that was deleted by another process may be accepted for a second more.
+    """
     digest = keys.digest(key)
-    row = await stores.flights.of(("admin-key", digest), partial(_find, stores, digest))
+    row = stores.admin_key_cache.get(digest) or await _found(stores, digest)
     owner = await workspaces.find(stores, row["workspace_id"]) if row else None
     if row is None or owner is None or (row["expires_at"] and row["expires_at"] <= now()):
         return None
     stale = row["last_used_at"] is None or row["last_used_at"] < now() - _USE_IS_NOTED_EVERY
     held = permissions.ALL if row["permissions"] is None else frozenset(row["permissions"])
-    return OpenedKey(owner, row["id"], row["name"], held, stale)
+    return OpenedKey(owner, row["id"], row["name"], held, digest, stale)
+
+
+async def _found(stores: Stores, digest: bytes) -> Row | None:
+    row = await stores.flights.of(("admin-key", digest), partial(_find, stores, digest))
+    if row is not None:
+        stores.admin_key_cache[digest] = row
+    return row
 
 
 async def _find(stores: Stores, digest: bytes) -> Row | None:
@@ -54,6 +65,7 @@ async def note_use(stores: Stores, key: OpenedKey) -> None:
 async def _touch(stores: Stores, key: OpenedKey) -> None:
     async with door.workspace(Scope(stores, key.owner)) as db:
         await store.touch_admin_key(db, key.owner.workspace_id, key.id)
+    stores.admin_key_cache.pop(key.digest, None)
 
 
 async def add(
@@ -84,8 +96,7 @@ async def add(
 
 
 async def page(scope: Scope) -> list[Row]:
-    async with door.workspace(scope) as db:
-        return await store.list_admin_keys(db, scope.workspace_id)
+    return await door.read(scope, lambda db: store.list_admin_keys(db, scope.workspace_id))
 
 
 async def remove(scope: Scope, key_id: UUID) -> None:
@@ -93,3 +104,4 @@ async def remove(scope: Scope, key_id: UUID) -> None:
     async with door.workspace(scope) as db:
         if await store.delete_admin_key(db, scope.workspace_id, key_id) is None:
             raise NotFound
+    scope.stores.admin_key_cache.clear()

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from tenfold.storage.db import Db, Row
+from tenfold.storage.db import Answer, Db, Row
 
 
 async def list_members(db: Db, workspace_id: UUID) -> list[Row]:
@@ -132,8 +132,8 @@ async def insert_admin_key(db: Db, row: Row) -> bool:
     return made is not None
 
 
-async def list_admin_keys(db: Db, workspace_id: UUID) -> list[Row]:
-    return await db.all(
+async def list_admin_keys(db: Db, workspace_id: UUID) -> Answer:
+    return await db.send(
         """
         SELECT id, name, permissions, created_at, expires_at, last_used_at, created_by FROM admin_keys
         WHERE workspace_id = %(workspace_id)s ORDER BY created_at, id
