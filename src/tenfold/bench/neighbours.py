@@ -37,6 +37,12 @@ class Waits:
     done: int = 0
     seconds: float = 0.0
 
+    def add(self, other: "Waits") -> None:
+        """The same again, measured at another time."""
+        self.small += other.small
+        self.done += other.done
+        self.seconds += other.seconds
+
     @property
     def p99(self) -> float:
         return percentile(self.small, 0.99)

@@ -43,6 +43,7 @@ _OPTIONS = {
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
     "min_wal_size": "512MB",
+    "wal_init_zero": "off",  # else every commit waits now and then until 16 MB of zeros are written
     "checkpoint_timeout": "10min",
     "random_page_cost": "1.1",
     "jit": "off",
