@@ -68,7 +68,7 @@ async def let_in(limiters: list[SharedLimiter], limits: list[RequestLimit], requ
 
 
 async def test_processes_share_one_limit(redis: Redis) -> None:
-    memories = [SharedMemory(redis.url) for _ in range(3)]
+    memories = [SharedMemory(redis.url, patience=10) for _ in range(3)]
     limiters = [SharedLimiter(memory) for memory in memories]
     alice = [RequestLimit(uuid4(), 50)]
     assert await let_in(limiters, alice, 120) == 50
@@ -86,7 +86,7 @@ async def test_processes_share_one_limit(redis: Redis) -> None:
 
 
 async def test_without_redis_each_process_limits_by_itself(redis: Redis, capfd: pytest.CaptureFixture[str]) -> None:
-    memories = [SharedMemory(redis.url) for _ in range(2)]
+    memories = [SharedMemory(redis.url, patience=10) for _ in range(2)]
     limiters = [SharedLimiter(memory) for memory in memories]
     alice = [RequestLimit(uuid4(), 10)]
     assert await let_in(limiters, alice, 40) == 10

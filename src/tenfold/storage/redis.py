@@ -9,15 +9,15 @@ from redis.exceptions import RedisError
 
 from tenfold.kit.errors import Unavailable
 
-_TIMEOUT = 0.25
+_PATIENCE_SECONDS = 0.25
 
 
 class SharedMemory:
-    """A connection pool to a server, for one event loop."""
+    """A connection pool to a server, for one event loop; no answer is waited for longer than `patience` seconds."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience: float = _PATIENCE_SECONDS) -> None:
         self._client = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
-            url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT
+            url, socket_timeout=patience, socket_connect_timeout=patience
         )
 
     def script(self, source: str) -> AsyncScript:
