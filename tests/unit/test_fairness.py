@@ -178,16 +178,25 @@ async def test_no_lane_holds_more_places_than_it_leaves_free() -> None:
     assert (len(log), gate.waiting, gate.use()) == (23, 0, {})
 
 
-async def test_a_crowd_of_short_visits_has_few_places_beside_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tenfold.tenancy.gate._COMPANY_SECONDS", 0.05)
-    gate, log = Gate(6), list[int]()
-    crowd = asyncio.create_task(visits(gate, 1, 150, 0.002, log))
-    await asyncio.sleep(0.07)
-    alone = gate.use()[lane(1)][0]
-    await visits(gate, 2, 1, 0, log)
-    await asyncio.sleep(0.01)
-    assert (alone, gate.use()[lane(1)][0]) == (5, 2)
-    await crowd
+@pytest.mark.parametrize(("company", "places"), [(True, 2), (False, 5)])
+async def test_a_crowd_of_short_visits_has_few_places_beside_others(
+    monkeypatch: pytest.MonkeyPatch, *, company: bool, places: int
+) -> None:
+    clock = [0.0]  # stands still, so that visits are short on any machine
+    monkeypatch.setattr("tenfold.tenancy.gate.monotonic", lambda: clock[0])
+    gate, held = Gate(6), list[int]()
+    await visits(gate, 1, 1, 0, [])
+    clock[0] = 5.0
+    if company:
+        await visits(gate, 2, 1, 0, [])
+
+    async def short() -> None:
+        async with gate.place(lane(1), 1):
+            held.append(gate.use()[lane(1)][0])
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(short() for _ in range(100)))
+    assert max(held[20:60]) == places
 
 
 async def test_our_own_work_may_have_every_place() -> None:

@@ -3,8 +3,8 @@
 While a place is free nobody waits and nothing is reckoned. When all are taken, the next goes to the lane that had least
 for its weight (start-time fair queueing, Goyal, Vin and Cheng 1996): a lane is charged for the time that it holds a
 connection, in advance by what it usually takes, so what it has in hand counts. No lane holds more than it leaves free
-(dynamic thresholds, Choudhury and Hahne 1998), so who comes next need not wait for somebody's slow statement. Queue and
-wait are bounded.
+(dynamic thresholds, Choudhury and Hahne 1998), so who comes next need not wait for somebody's slow statement; a crowd
+with short ones has fewer places beside others and more when alone. Queue and wait are bounded.
 """
 
 import asyncio

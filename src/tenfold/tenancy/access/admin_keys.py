@@ -33,7 +33,7 @@ class OpenedKey:
 async def opened(stores: Stores, key: str) -> OpenedKey | None:
     """The key, unless it is wrong or has run out. How long a wrong one takes does not depend on what is right about it.
 
-    One that was deleted by another process may be accepted for a second more.
+    One that was deleted by another process, or while it was looked up, may be accepted for a second more.
     """
     digest = keys.digest(key)
     row = stores.admin_key_cache.get(digest) or await _found(stores, digest)
