@@ -156,3 +156,21 @@ async def rows_read(db: Db, table: str) -> int:
         {"table": table},
     )
     return row["found"] if row else 0
+
+
+async def test_events_of_a_lane_are_taken_by_one_worker_at_a_time(
+    owner: tuple[Any, psycopg.Connection[Any]],
+) -> None:
+    """Else later events of a user could be folded before earlier ones."""
+    found, boss = owner
+    scope = frozenset((ALICE,))
+    async with opened(found) as made:
+        boss.execute("TRUNCATE inbox")
+        first, *later = fill(boss, "inbox", 3)
+        async with door.workspace(BatchScope(made, scope)) as one:
+            assert [row["seq"] for row in await take_events(one, [first])] == [first]
+            async with door.workspace(BatchScope(made, scope)) as other:
+                assert await take_events(other, later) == []
+        async with door.workspace(BatchScope(made, scope)) as other:
+            rows = await take_events(other, [first, *later])
+    assert sorted(row["seq"] for row in rows) == later, "in order, and none twice"
