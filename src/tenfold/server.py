@@ -7,20 +7,18 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import uvloop
-from granian.constants import Interfaces
-from granian.server.embed import Server
 
 from tenfold.doctor import refuse_unsafe
 from tenfold.engagement.audience.admitting import admit
 from tenfold.engagement.events.accept import Acceptor
 from tenfold.http.app import build
+from tenfold.http.listener import Listener, bind, url
 from tenfold.jobs.pressure import Pressure
 from tenfold.kit import collector, telemetry
-from tenfold.kit.errors import AppError, ConfigurationError
+from tenfold.kit.errors import AppError
 from tenfold.kit.logs import get
 from tenfold.tenancy.audit.watch import Watch
 from tenfold.tenancy.exposition import Exposition
@@ -39,35 +37,19 @@ _SWITCH_SECONDS = 0.0005  # the API must not wait long for the worker to let go 
 _WORKER_CONNECTIONS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    host: str
-    port: int
+def serve(found: Installation, host: str, port: int, role: str, ready: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT, then finish what is in flight and return. A mere worker has no address.
 
-    def check_free(self) -> "Address":
-        """The address with a real port (0 takes any free one).
-
-        Raises ConfigurationError when it is taken.
-        """
-        with socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((self.host, self.port))
-            except OSError as error:
-                raise ConfigurationError(f"cannot listen on {self.host}:{self.port}: {error.strerror}") from error
-            return Address(self.host, probe.getsockname()[1])
+    Raises ConfigurationError when the address is taken.
+    """
+    with contextlib.nullcontext() if role == "worker" else bind(host, port) as place:
+        migrate(found)
+        refuse_unsafe(found)
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        uvloop.run(_serve(found, place, role, ready))
 
 
-def serve(found: Installation, address: Address, role: str, ready: Callable[[str], None]) -> None:
-    """Run until SIGTERM or SIGINT, then finish what is in flight and return."""
-    bound = address.check_free()
-    migrate(found)
-    refuse_unsafe(found)
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    uvloop.run(_serve(found, bound, role, ready))
-
-
-async def _serve(found: Installation, address: Address, role: str, ready: Callable[[str], None]) -> None:
+async def _serve(found: Installation, place: socket.socket | None, role: str, ready: Callable[[str], None]) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -83,10 +65,10 @@ async def _serve(found: Installation, address: Address, role: str, ready: Callab
         async with asyncio.TaskGroup() as group:
             watching = [group.create_task(_watch_postgres(found)), group.create_task(pressure.watch())]
             size = max(2, found.settings.connections)
-            if role in ("all", "api"):
+            if place is not None:
                 async with stores(found, clickhouse, name="api", size=size, exposition=exposition) as opened:
                     _tell(exposition, opened.gate)
-                    await _api(found, address, opened, stopping, ready)
+                    await _api(found, place, opened, stopping, ready)
             else:
                 _tell(exposition, Gate(0))
                 ready("worker")
@@ -112,7 +94,7 @@ def _tell(exposition: Exposition, gate: Gate) -> None:
 
 
 async def _api(
-    found: Installation, address: Address, opened: Stores, stopping: asyncio.Event, ready: Callable[[str], None]
+    found: Installation, place: socket.socket, opened: Stores, stopping: asyncio.Event, ready: Callable[[str], None]
 ) -> None:
     acceptor = Acceptor(opened, admit)
     accepting = asyncio.create_task(acceptor.run())
@@ -121,21 +103,11 @@ async def _api(
     metered = asyncio.create_task(metering.run(opened))
     checking = asyncio.create_task(_check_connections(opened))
     memory = shared_memory(found.settings)
-    server = Server(
-        build(site(found, opened, acceptor, watch, memory), ENDPOINTS),
-        address=address.host,
-        port=address.port,
-        interface=Interfaces.ASGINL,
-        log_enabled=False,
-        websockets=False,
-        backlog=1024,
-    )
-    serving = asyncio.create_task(server.serve())
-    await _until_listening(address)
-    ready(f"http://{address.host}:{address.port}")
+    application = build(site(found, opened, acceptor, watch, memory), ENDPOINTS)
+    listener = Listener(application, lambda: ready(url(place)))
+    serving = asyncio.create_task(listener.serve([place]))
     await stopping.wait()
-    server.interrupt_signal = True
-    server.main_loop_interrupt.set()
+    listener.should_exit = True
     await serving
     accepting.cancel()
     await watch.settled(_LAST_LOOK_SECONDS)
@@ -151,17 +123,6 @@ async def _check_connections(opened: Stores) -> None:
     while True:
         await asyncio.sleep(_CHECK_SECONDS)
         await opened.app.check()
-
-
-async def _until_listening(address: Address) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection(address.host, address.port)
-        except OSError:
-            await asyncio.sleep(0.01)
-        else:
-            writer.close()
-            return
 
 
 async def _watch_postgres(found: Installation) -> None:

@@ -17,7 +17,6 @@ from tenfold.cli import audit, workspace
 from tenfold.cli.common import DEFAULT_DIR, DataDir
 from tenfold.kit import logs, settings
 from tenfold.kit.errors import AppError, ConfigurationError
-from tenfold.server import Address
 from tenfold.server import serve as run_server
 from tenfold.storage.migrate import drop_postgres, pending
 from tenfold.wiring import drop_events, in_use, installation, migrate, visit
@@ -49,7 +48,7 @@ def serve(
     given = settings.load(data_dir)
     settings.check_access(given)
     with installation(given) as found:
-        run_server(found, Address(host, port), role, lambda url: typer.echo(f"ready {url}"))
+        run_server(found, host, port, role, lambda url: typer.echo(f"ready {url}"))
 
 
 @app.command("migrate")

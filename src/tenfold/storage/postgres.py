@@ -1,10 +1,10 @@
 """PostgreSQL: a pool of connections for one role, and an ear for NOTIFY."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
 
 import msgspec
-from psycopg import AsyncConnection, DataError, OperationalError, sql
+from psycopg import AsyncConnection, DataError, OperationalError, sql, waiting
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import CharacterNotInRepertoire, UntranslatableCharacter
 from psycopg.rows import DictRow, dict_row
@@ -23,7 +23,12 @@ _LIMITS = "SELECT set_config('statement_timeout', %s::text, true), set_config('l
 _CONNECTION_LIMITS = (
     "SELECT set_config('statement_timeout', %s::text, false), set_config('lock_timeout', %s::text, false)"
 )
+_SET = "SELECT set_config(%s, %s, true)"
 _UNSTORABLE = (DataError, CharacterNotInRepertoire, UntranslatableCharacter)  # the driver and the server say so
+
+# In a busy loop psycopg lets everybody else go first before each statement, so that whoever wants one row waits for
+# a crowd several times over. Nothing that we send is so long that others would wait for it.
+waiting.MAX_BUSY_TIME = 1.0
 
 
 class _Connection(AsyncConnection[DictRow]):
@@ -77,37 +82,58 @@ class Pool:
         lock may take, if not the pool's own.
         Raises Unavailable when the database is away, Invalid for text that PostgreSQL cannot hold.
         """
-        try:
+        with _translated():
             async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
                 if snapshot:
                     await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                await connection.refresh_plans()
-                if limits is not None:
-                    await connection.execute(_LIMITS, limits, prepare=True)
-                if setting is not None:
-                    await connection.execute("SELECT set_config(%s, %s, true)", (setting, value), prepare=True)
+                await _prepare(connection, setting, value, limits)
                 yield Db(connection)
-        except DataError as error:
-            if type(error) not in _UNSTORABLE:
-                raise
-            raise Invalid("a text holds a character that cannot be stored: NUL (U+0000)") from error
-        except (PoolTimeout, OperationalError) as error:
-            raise Unavailable(f"PostgreSQL is away or busy: {error}") from error
+
+    @asynccontextmanager
+    async def glance(self, setting: str, value: str, *, limits: tuple[int, int] | None = None) -> AsyncGenerator[Db]:
+        """As `transaction`, for one statement whose rows are read afterwards: everything travels together.
+
+        There is no BEGIN and no COMMIT: what is sent before the next Sync is one transaction (PostgreSQL 17
+        documentation, 53.2.4, Pipelining), so the setting ends with it as well.
+        """
+        with _translated():
+            async with self._pool.connection() as connection, connection.pipeline():
+                await _prepare(connection, setting, value, limits)
+                yield Db(connection)
 
     @asynccontextmanager
     async def single(self) -> AsyncGenerator[Db]:
         """For one statement that needs no context: the cheapest way there is."""
-        try:
+        with _translated():
             async with self._pool.connection() as connection:
                 await connection.refresh_plans()
                 yield Db(connection)
-        except (PoolTimeout, OperationalError) as error:
-            raise Unavailable(f"PostgreSQL is away or busy: {error}") from error
 
     async def _configure(self, connection: AsyncConnection[DictRow]) -> None:
         await _configure(connection)
         if self._limits is not None:
             await connection.execute(_CONNECTION_LIMITS, self._limits)
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    try:
+        yield
+    except DataError as error:
+        if type(error) not in _UNSTORABLE:
+            raise
+        raise Invalid("a text holds a character that cannot be stored: NUL (U+0000)") from error
+    except (PoolTimeout, OperationalError) as error:
+        raise Unavailable(f"PostgreSQL is away or busy: {error}") from error
+
+
+async def _prepare(connection: _Connection, setting: str | None, value: str, limits: tuple[int, int] | None) -> None:
+    """Send what goes before the statements of a transaction."""
+    await connection.refresh_plans()
+    if limits is not None:
+        await connection.execute(_LIMITS, limits, prepare=True)
+    if setting is not None:
+        await connection.execute(_SET, (setting, value), prepare=True)
 
 
 async def _configure(connection: AsyncConnection[DictRow]) -> None:

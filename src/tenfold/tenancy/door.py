@@ -6,6 +6,8 @@ whether the transaction committed, failed or was cancelled. Without it the polic
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Protocol
 from uuid import UUID
 
 from psycopg import DatabaseError
@@ -23,6 +25,12 @@ from tenfold.tenancy.service_class import CLASSES, STANDARD, weight
 _OURS = (OURS, "priority")
 
 
+class _Begin(Protocol):
+    def __call__(
+        self, setting: str, value: str, *, limits: tuple[int, int] | None
+    ) -> AbstractAsyncContextManager[Db]: ...
+
+
 @asynccontextmanager
 async def workspace(scope: Scope | BatchScope, *, snapshot: bool = False, metered: bool = True) -> AsyncGenerator[Db]:
     """A transaction that sees and writes the scope's workspaces only; commits at the end.
@@ -31,6 +39,20 @@ async def workspace(scope: Scope | BatchScope, *, snapshot: bool = False, metere
     Raises Forbidden for a scope of no workspace, Unavailable when the database is away or busy, QuotaExceeded when
     something made in it is one too many.
     """
+    begin = partial(scope.stores.app.transaction, snapshot=snapshot)
+    async with _entered(scope, begin, metered=metered) as db:
+        yield db
+
+
+async def read(scope: Scope | BatchScope, send: Callable[[Db], Awaitable[Answer]]) -> list[Row]:
+    """The rows of a single statement, in one round trip: they are read when the transaction has ended."""
+    async with _entered(scope, scope.stores.app.glance) as db:
+        answer = await send(db)
+    return await answer.rows()
+
+
+@asynccontextmanager
+async def _entered(scope: Scope | BatchScope, begin: _Begin, *, metered: bool = True) -> AsyncGenerator[Db]:
     if not scope.claimed:
         raise Forbidden("a scope names at least one workspace")
     stores = scope.stores
@@ -39,7 +61,7 @@ async def workspace(scope: Scope | BatchScope, *, snapshot: bool = False, metere
     async with stores.gate.place(lane, weight(kind)):
         since, used = monotonic(), 0
         try:
-            async with stores.app.transaction(SETTING, context, snapshot=snapshot, limits=_limits(kind)) as db:
+            async with begin(SETTING, context, limits=_limits(kind)) as db:
                 with telemetry.span("transaction", tenfold_workspaces=len(scope.claimed), tenfold_lane=str(lane)):
                     yield db
                 used = db.sent
@@ -48,13 +70,6 @@ async def workspace(scope: Scope | BatchScope, *, snapshot: bool = False, metere
         finally:
             if metered:
                 stores.meter.statements(scope.claimed, used, monotonic() - since)
-
-
-async def read(scope: Scope | BatchScope, send: Callable[[Db], Awaitable[Answer]]) -> list[Row]:
-    """The rows of a single statement, in one round trip: they are read when the transaction has ended."""
-    async with workspace(scope) as db:
-        answer = await send(db)
-    return await answer.rows()
 
 
 def _limits(kind: str) -> tuple[int, int] | None:
