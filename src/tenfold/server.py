@@ -20,13 +20,14 @@ from tenfold.jobs.pressure import Pressure
 from tenfold.kit import collector, telemetry
 from tenfold.kit.errors import AppError
 from tenfold.kit.logs import get
+from tenfold.tenancy import hearing
 from tenfold.tenancy.audit.watch import Watch
 from tenfold.tenancy.exposition import Exposition
 from tenfold.tenancy.gate import Gate
 from tenfold.tenancy.metering import series
 from tenfold.tenancy.metering import service as metering
 from tenfold.tenancy.scope import ClickHouse, Stores
-from tenfold.wiring import ENDPOINTS, Installation, clickhouse_of, migrate, shared_memory, site, stores
+from tenfold.wiring import ENDPOINTS, Installation, changes, clickhouse_of, migrate, shared_memory, site, stores
 from tenfold.worker import run_worker
 
 _log = get("server")
@@ -99,9 +100,12 @@ async def _api(
     acceptor = Acceptor(opened, admit)
     accepting = asyncio.create_task(acceptor.run())
     watch = Watch(opened)
-    watching = asyncio.create_task(watch.run())
-    metered = asyncio.create_task(metering.run(opened))
-    checking = asyncio.create_task(_check_connections(opened))
+    keeping_up = [
+        asyncio.create_task(watch.run()),
+        asyncio.create_task(metering.run(opened)),
+        asyncio.create_task(hearing.run(opened, partial(changes, found))),
+        asyncio.create_task(_check_connections(opened)),
+    ]
     memory = shared_memory(found.settings)
     application = build(site(found, opened, acceptor, watch, memory), ENDPOINTS)
     listener = Listener(application, lambda: ready(url(place)))
@@ -111,7 +115,7 @@ async def _api(
     await serving
     accepting.cancel()
     await watch.settled(_LAST_LOOK_SECONDS)
-    for task in (watching, metered, checking):
+    for task in keeping_up:
         task.cancel()
     if memory:
         await memory.close()

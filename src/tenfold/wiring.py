@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from tenfold.storage.embedded import EmbeddedPostgres
 from tenfold.storage.migrate import clickhouse_schema, migrate_postgres
 from tenfold.storage.postgres import Pool, hear
 from tenfold.storage.redis import SharedMemory
+from tenfold.tenancy import hearing
 from tenfold.tenancy.access.passwords import Password
 from tenfold.tenancy.audit.watch import Watch
 from tenfold.tenancy.exposition import Exposition
@@ -225,11 +227,14 @@ def shared_memory(settings: Settings) -> SharedMemory | None:
     return None if settings.cache_url.startswith("memory:") else SharedMemory(settings.cache_url)
 
 
-@contextlib.asynccontextmanager
-async def bells(found: Installation) -> AsyncGenerator[AsyncIterator[str]]:
+def bells(found: Installation) -> AbstractAsyncContextManager[AsyncIterator[str]]:
     """The kinds of work that other processes tell of, as they come."""
-    async with hear(found.database_url, APP, found.passwords()[APP] or "", "tenfold_work") as heard:
-        yield heard
+    return hear(found.database_url, APP, found.passwords()[APP] or "", "tenfold_work")
+
+
+def changes(found: Installation) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+    """The workspaces that other processes have changed, as they come."""
+    return hear(found.database_url, APP, found.passwords()[APP] or "", hearing.CHANNEL)
 
 
 def clickhouse_of(settings: Settings) -> ClickHouse:

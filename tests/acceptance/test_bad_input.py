@@ -3,7 +3,9 @@
 import base64
 import gzip
 import json
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -77,6 +79,24 @@ def test_gzip_bodies_are_read_and_bombs_are_refused(alice: Owner) -> None:
     bomb = gzip.compress(b" " * (50 * 1024 * 1024))
     assert post(alice, "/track", bomb, **{"content-encoding": "gzip"}).status_code == 413
     assert post(alice, "/track", b"no gzip", **{"content-encoding": "gzip"}).status_code == 400
+
+
+@pytest.mark.parametrize("head", ["x-long: " + "x" * 100_000, "x: y\r\n" * 20_000], ids=["one header", "many"])
+def test_a_head_without_end_is_cut_off(alice: Owner, head: str) -> None:
+    place = urlsplit(alice.world.server.url)
+    with socket.create_connection((place.hostname, place.port), timeout=10) as connection:
+        connection.sendall(f"GET /api HTTP/1.1\r\nhost: x\r\n{head}".encode())
+        assert b" 400 " in connection.recv(1000)
+        assert connection.recv(1000) == b""
+    assert alice.world.http.get("/api").status_code == 200
+
+
+def test_a_long_body_in_many_pieces_is_no_head(alice: Owner) -> None:
+    body = json.dumps(GOOD | {"messageId": "pieces", "properties": {"long": "x" * 400_000}}).encode()
+    pieces = (body[at : at + 1000] for at in range(0, len(body), 1000))
+    headers = {"authorization": alice.write_key, "content-type": "application/json"}
+    answer = alice.world.http.post("/api/public/apps/track", content=pieces, headers=headers)
+    assert answer.status_code == 204, answer.text
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from tenfold.storage.embedded import EmbeddedPostgres
 from tenfold.storage.migrate import clickhouse_schema
 from tenfold.tenancy import analytics, context, door, workspaces
 from tenfold.tenancy.access import admin_keys
+from tenfold.tenancy.memory import Memory
 from tenfold.tenancy.scope import BatchScope, Scope, Stores
 from tenfold.wiring import clickhouse_of, describe, stores
 from tests.world import Owner, Server, World
@@ -114,17 +115,21 @@ async def test_the_door_shows_what_the_scope_names(
         monkeypatch.undo()
 
 
-class Forgetful(dict[Any, Any]):
-    """A cache whose keys leave out the workspace."""
+class Forgetful(Memory):
+    """A memory that confuses the keys of one kind."""
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__("same", value)
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self._kind = kind
 
-    def get(self, key: Any, default: Any = None) -> Any:
-        return super().get("same", default)
+    def recall(self, key: Any) -> Any:
+        return super().recall(self._confused(key))
 
-    def pop(self, key: Any, default: Any = None) -> Any:
-        return super().pop("same", default)
+    def keep(self, key: Any, *rest: Any) -> None:
+        super().keep(self._confused(key), *rest)
+
+    def _confused(self, key: Any) -> Any:
+        return "same" if key[0] == self._kind else key
 
 
 async def keys_open_their_own(opened: Stores, *owners: Owner) -> None:
@@ -140,8 +145,8 @@ async def keys_open_their_own(opened: Stores, *owners: Owner) -> None:
 async def test_what_is_remembered_is_remembered_by_workspace(opened: Stores, world: World) -> None:
     owners = world.workspace(), world.workspace("charlie")
     await keys_open_their_own(opened, *owners)
-    for broken in ("directory_cache", "key_cache", "admin_key_cache"):
-        assert not await holds(keys_open_their_own, replace(opened, **{broken: Forgetful()}), *owners), broken
+    for kind in ("workspace", "write-key", "admin-key"):
+        assert not await holds(keys_open_their_own, replace(opened, memory=Forgetful(kind)), *owners), kind
 
 
 class Crowded(Flights):
@@ -154,13 +159,13 @@ class Crowded(Flights):
 async def all_at_once_open_their_own(opened: Stores, *owners: Owner) -> None:
     """Many callers of both at the same time, by write key, by admin key and by id."""
     crowd = [owner for owner in owners for _ in range(20)]
-    opened.admin_key_cache.clear()
+    opened.memory.clear()
     keyed = await asyncio.gather(*(admin_keys.opened(opened, owner.admin_key) for owner in crowd))
     assert [str(key.owner.workspace_id) for key in keyed if key] == [owner.id for owner in crowd]
-    opened.key_cache.clear()
+    opened.memory.clear()
     written = await asyncio.gather(*(workspaces.by_write_key(opened, owner.write_key) for owner in crowd))
     assert [str(found.workspace_id) for found in written if found] == [owner.id for owner in crowd]
-    opened.directory_cache.clear()
+    opened.memory.clear()
     found = await asyncio.gather(*(workspaces.find(opened, UUID(owner.id)) for owner in crowd))
     assert [str(item.workspace_id) for item in found if item] == [owner.id for owner in crowd]
 

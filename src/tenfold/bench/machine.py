@@ -28,15 +28,15 @@ class Running:
 class Server:
     """`tenfold serve` on a data directory, as a process that can be killed and started again."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, module: str = "tenfold") -> None:
+        self._directory, self._module = directory, module
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
 
     def start(self) -> Running:
         """Start it, and wait until it takes requests."""
         started = time.monotonic()
-        command = [sys.executable, "-m", "tenfold", "serve", "--data-dir", str(self._directory), "--port", "0"]
+        command = [sys.executable, "-m", self._module, "serve", "--data-dir", str(self._directory), "--port", "0"]
         environment = {**os.environ, "LOG_LEVEL": "ERROR"}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - ourselves
         self._process = process
@@ -63,9 +63,9 @@ class Server:
 
 
 @contextmanager
-def serving(directory: Path) -> Generator[Running]:
+def serving(directory: Path, module: str = "tenfold") -> Generator[Running]:
     """A server that runs until the end."""
-    server = Server(directory)
+    server = Server(directory, module)
     try:
         yield server.start()
     finally:

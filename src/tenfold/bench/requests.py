@@ -4,15 +4,17 @@ import asyncio
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import uvloop
 
 _PAUSE = 0.025
 _OK = 200
+_Asking = tuple[subprocess.Popen[bytes], IO[str]]
 
 
 @dataclass(slots=True)
@@ -22,6 +24,16 @@ class Asked:
     seconds: list[float] = field(default_factory=list[float])
     refused: int = 0
     lasted: float = 0.0
+
+    def add(self, other: "Asked") -> None:
+        """The same again, measured at another time."""
+        self.seconds += other.seconds
+        self.refused += other.refused
+        self.lasted += other.lasted
+
+    @property
+    def rate(self) -> float:
+        return len(self.seconds) / self.lasted if self.lasted else 0.0
 
 
 def beside(
@@ -33,15 +45,19 @@ def beside(
     return _read(asking), _read(flooding) if flooding else Asked()
 
 
-def _start(url: str, who: list[tuple[str, str]], many: int, pause: float, seconds: float) -> subprocess.Popen[str]:
+def _start(url: str, who: list[tuple[str, str]], many: int, pause: float, seconds: float) -> _Asking:
+    told = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed when it is read
     given = json.dumps([url, who, many, pause, seconds])
     command = [sys.executable, "-m", "tenfold.bench.requests", given]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
+    return subprocess.Popen(command, stdout=told), told  # noqa: S603 - ourselves
 
 
-def _read(process: subprocess.Popen[str]) -> Asked:
-    text, _ = process.communicate()
-    return Asked(**json.loads(text))
+def _read(asking: _Asking) -> Asked:
+    process, told = asking
+    with told:
+        process.wait()
+        told.seek(0)
+        return Asked(**json.loads(told.read()))
 
 
 async def _ask(url: str, who: list[tuple[str, str]], many: int, pause: float, seconds: float) -> Asked:

@@ -33,7 +33,8 @@ _FOLDED, _ACCEPT_RATE, _ACCEPT_SECONDS = 60_000, 5_500, 10
 _STEADY_RATE, _STEADY_SECONDS, _PROBES_A_SECOND = 1_000, 15, 5
 _IDLE_SECONDS = 30
 _METERED_BATCHES, _METERED_KILLS = 10_000, 8
-_ASK_SECONDS = 30
+_WARM_SECONDS, _ASK_SECONDS = 3, 15
+_POLICIES = {"fair": "tenfold", "first come": "tenfold.bench.first_come"}
 _ALONE_SECONDS, _FLOOD_EVENTS, _FLOOD_MESSAGES = 20, 1_000_000, 100_000
 _SETTLE_SECONDS = 20  # PostgreSQL tidies up after the workspaces were made
 
@@ -184,18 +185,37 @@ def neighbours(directory: Path, size: int, report: Report) -> None:
 
 
 def _asking(directory: Path, size: int, report: Report) -> None:
-    """A flood of list requests over 200 connections."""
+    """A flood of list requests over 200 connections: by turns and first come, in turns themselves."""
     with machine.serving(directory) as server:
         key = (directory / "platform.key").read_text().strip()
-        flood, *small = asyncio.run(_with_keys(server.url, key, 21))
-        requests.beside(server.url, flood, small, many=200, seconds=3)
-        quiet, _ = requests.beside(server.url, flood, small, many=0, seconds=_ASK_SECONDS)
-        asked, flooding = requests.beside(server.url, flood, small, many=200, seconds=_ASK_SECONDS)
-    alone, beside = (machine.percentile(seen.seconds, 0.99) for seen in (quiet, asked))
-    wait = machine.percentile(flooding.seconds, 0.5)
+        flood, *small = asyncio.run(_with_keys(server.url, key, 100))
+    quiet = requests.Asked()
+    seen = {policy: (requests.Asked(), requests.Asked()) for policy in _POLICIES}
+    for policy in ("fair", "first come", "first come", "fair"):
+        with machine.serving(directory, _POLICIES[policy]) as server:
+            requests.beside(server.url, flood, small, many=200, seconds=_WARM_SECONDS)
+            quiet.add(requests.beside(server.url, flood, small, many=0, seconds=_ASK_SECONDS)[0])
+            for whole, part in zip(
+                seen[policy], requests.beside(server.url, flood, small, many=200, seconds=_ASK_SECONDS), strict=True
+            ):
+                whole.add(part)
+    _told(quiet, seen, size, report)
+
+
+def _told(
+    quiet: requests.Asked, seen: dict[str, tuple[requests.Asked, requests.Asked]], size: int, report: Report
+) -> None:
+    alone = machine.percentile(quiet.seconds, 0.99)
+    rates = {policy: sum(side.rate for side in sides) for policy, sides in seen.items()}
     report.at_most("neighbours", size, "list requests, alone: p99", alone, "ms", 0)
-    report.at_most("neighbours", size, "list requests, 200 flooding: p99", round(beside / alone, 2), "x alone", 2)
-    report.at_most("neighbours", size, "… what the flood itself waits", round(wait / alone, 2), "x alone", 0)
+    for policy, (asked, flooding) in seen.items():
+        name, beside = f"list requests, {policy}", machine.percentile(asked.seconds, 0.99)
+        report.at_most("neighbours", size, f"{name}: p99", round(beside / alone, 2), "x alone", 2)
+        report.at_least("neighbours", size, f"{name}: all", round(rates[policy]), "requests/s", 0)
+        wait = machine.percentile(flooding.seconds, 0.5)
+        report.at_most("neighbours", size, f"{name}: the flood itself waits", round(wait / alone, 2), "x alone", 0)
+    whole = round(rates["fair"] / rates["first come"], 3)
+    report.at_least("neighbours", size, "list requests, fair: all", whole, "x first come", 0.95)
 
 
 async def _with_keys(url: str, key: str, count: int) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from tenfold.engagement.journeys import run_store
 from tenfold.jobs import store as jobs_store
 from tenfold.kit.clock import monotonic
 from tenfold.kit.errors import Conflict, Invalid, Unavailable
-from tenfold.tenancy import door, store, workspaces
+from tenfold.tenancy import door, store
 from tenfold.tenancy.scope import Scope
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.2
@@ -69,7 +69,7 @@ async def _set(scope: Scope, moment: datetime) -> None:
         await store.set_test_now(db, scope.workspace_id, moment)
         for release in _RELEASES:
             await release(db, scope.workspace_id, scope.workspace.root_id, moment)
-    workspaces.forget(scope.stores, scope.workspace_id)
+    scope.stores.memory.forget(scope.workspace_id)
 
 
 _QUEUES = (

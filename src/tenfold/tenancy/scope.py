@@ -5,11 +5,7 @@ It is the explicit first argument of everything that touches a tenant's data.
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
-from typing import Any, Final
 from uuid import UUID
-
-from cachetools import TTLCache
 
 from tenfold.kit.clock import EPOCH, to_millis
 from tenfold.kit.flights import Flights
@@ -17,17 +13,13 @@ from tenfold.storage.clickhouse import ClickHouse
 from tenfold.storage.postgres import Pool
 from tenfold.tenancy.exposition import Exposition
 from tenfold.tenancy.gate import Gate
+from tenfold.tenancy.memory import Memory
 from tenfold.tenancy.meter import Meter
-
-_KEPT: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The handles of one process and event loop, made in `wiring`.
-
-    What it remembers of workspaces and keys is as many seconds old at most as each cache says.
-    """
+    """The handles of one process and event loop, made in `wiring`."""
 
     app: Pool
     service: Pool
@@ -35,9 +27,7 @@ class Stores:
     secret: bytes
     context_key: bytes
     gate: Gate
-    directory_cache: TTLCache[UUID, Any] = field(default_factory=partial(TTLCache[UUID, Any], _KEPT, 1))
-    key_cache: TTLCache[str, UUID] = field(default_factory=partial(TTLCache[str, UUID], _KEPT, 5))
-    admin_key_cache: TTLCache[bytes, Any] = field(default_factory=partial(TTLCache[bytes, Any], _KEPT, 1))
+    memory: Memory = field(default_factory=Memory)
     meter: Meter = field(default_factory=Meter)
     exposition: Exposition = field(default_factory=Exposition)
     flights: Flights = field(default_factory=Flights)

@@ -9,6 +9,11 @@ async def find_workspace(db: Db, workspace_id: UUID) -> Row | None:
     return await db.one("SELECT * FROM tenancy.open_workspace(%(id)s)", {"id": workspace_id})
 
 
+async def tell(db: Db, word: str) -> None:
+    """Say something to all who hear of changes."""
+    await db.run("SELECT pg_notify('tenfold_changes', %(word)s)", {"word": word})
+
+
 async def first_workspace(db: Db) -> Row | None:
     return await db.one("SELECT * FROM tenancy.first_workspace()")
 

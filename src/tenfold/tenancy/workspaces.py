@@ -41,15 +41,17 @@ class NewWorkspace:
 
 
 async def find(stores: Stores, workspace_id: UUID) -> Workspace | None:
-    """A workspace by id, at most a second old."""
-    known = stores.directory_cache.get(workspace_id)
+    """A workspace by id, as remembered."""
+    key, memory = ("workspace", workspace_id), stores.memory
+    known: Workspace | None = memory.recall(key)
     if known is not None:
         stores.meter.cache(workspace_id, hit=True)
         return known
-    found = await stores.flights.of(("workspace", workspace_id), partial(find_now, stores, workspace_id))
+    changes = memory.changes
+    found = await stores.flights.of(key, partial(find_now, stores, workspace_id))
     if found is not None:
         stores.meter.cache(workspace_id, hit=False)
-        stores.directory_cache[workspace_id] = found
+        memory.keep(key, found, (workspace_id, found.parent_id), changes)
     return found
 
 
@@ -99,17 +101,6 @@ async def family(scope: Scope) -> BatchScope:
     return BatchScope(scope.stores, frozenset(ids), scope.actor, scope.request_id, scope.address)
 
 
-def forget(stores: Stores, workspace_id: UUID) -> None:
-    stores.directory_cache.pop(workspace_id, None)
-
-
-def forget_family(stores: Stores, workspace_id: UUID) -> None:
-    """Forget a workspace and its children."""
-    known = stores.directory_cache
-    for key in [key for key, found in known.items() if workspace_id in (key, found.parent_id)]:
-        known.pop(key, None)
-
-
 def plan(new: NewWorkspace, parent: Workspace | None) -> Workspace:
     """The workspace that `new` asks for.
 
@@ -155,7 +146,7 @@ async def set_status(scope: Scope, status: str) -> Workspace:
             await store.update_status(db, scope.workspace_id, status=status, name=name, external_id=external_id)
     except UniqueViolation as error:
         raise Conflict("the name or external id has been taken meanwhile") from error
-    forget(scope.stores, scope.workspace_id)
+    scope.stores.memory.forget(scope.workspace_id)
     found = await find(scope.stores, scope.workspace_id)
     if found is None:
         raise NotFound("no such workspace")
@@ -171,23 +162,25 @@ async def set_class(scope: Scope, name: str) -> Workspace:
         raise Invalid(f"class must be one of {', '.join(CLASSES)}")
     async with door.workspace(scope) as db:
         await store.update_class(db, scope.workspace_id, name)
-    forget(scope.stores, scope.workspace_id)
+    scope.stores.memory.forget(scope.workspace_id)
     return replace(scope.workspace, service_class=name)
 
 
 async def by_write_key(stores: Stores, header: str) -> Workspace | None:
     """The workspace that a write key opens, whatever its status; None for a key that is wrong."""
-    known = stores.key_cache.get(header)
+    memory = stores.memory
+    known: UUID | None = memory.recall(("write-key", header))
     if known is not None:
         return await find(stores, known)
     parsed = keys.parse_basic(header)
     key_id = try_parse_id(parsed[0]) if parsed else None
     if parsed is None or key_id is None:
         return None
+    changes = memory.changes
     row = await stores.flights.of(("write-key", key_id), partial(_write_key, stores, key_id))
     if row is None or not keys.matches(parsed[1], bytes(row["hash"])):
         return None
-    stores.key_cache[header] = row["workspace_id"]
+    memory.keep(("write-key", header), row["workspace_id"], (row["workspace_id"],), changes)
     return await find(stores, row["workspace_id"])
 
 
@@ -217,7 +210,7 @@ async def delete_write_key(scope: Scope, name: str) -> None:
     async with door.workspace(scope) as db:
         if await store.delete_write_key(db, scope.workspace_id, name) is None:
             raise NotFound
-    scope.stores.key_cache.clear()
+    scope.stores.memory.forget(scope.workspace_id)
 
 
 def _open(scope: Scope, row: Row) -> str:

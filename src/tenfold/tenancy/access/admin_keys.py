@@ -31,12 +31,9 @@ class OpenedKey:
 
 
 async def opened(stores: Stores, key: str) -> OpenedKey | None:
-    """The key, unless it is wrong or has run out. How long a wrong one takes does not depend on what is right about it.
-
-    One that was deleted by another process, or while it was looked up, may be accepted for a second more.
-    """
+    """The key, unless it is wrong or has run out. How long a wrong one takes tells nothing about the right one."""
     digest = keys.digest(key)
-    row = stores.admin_key_cache.get(digest) or await _found(stores, digest)
+    row: Row | None = stores.memory.recall(("admin-key", digest)) or await _found(stores, digest)
     owner = await workspaces.find(stores, row["workspace_id"]) if row else None
     if row is None or owner is None or (row["expires_at"] and row["expires_at"] <= now()):
         return None
@@ -46,9 +43,10 @@ async def opened(stores: Stores, key: str) -> OpenedKey | None:
 
 
 async def _found(stores: Stores, digest: bytes) -> Row | None:
-    row = await stores.flights.of(("admin-key", digest), partial(_find, stores, digest))
+    key, changes = ("admin-key", digest), stores.memory.changes
+    row = await stores.flights.of(key, partial(_find, stores, digest))
     if row is not None:
-        stores.admin_key_cache[digest] = row
+        stores.memory.keep(key, row, (row["workspace_id"],), changes)
     return row
 
 
@@ -65,7 +63,7 @@ async def note_use(stores: Stores, key: OpenedKey) -> None:
 async def _touch(stores: Stores, key: OpenedKey) -> None:
     async with door.workspace(Scope(stores, key.owner)) as db:
         await store.touch_admin_key(db, key.owner.workspace_id, key.id)
-    stores.admin_key_cache.pop(key.digest, None)
+    stores.memory.forget(key.owner.workspace_id)
 
 
 async def add(
@@ -104,4 +102,4 @@ async def remove(scope: Scope, key_id: UUID) -> None:
     async with door.workspace(scope) as db:
         if await store.delete_admin_key(db, scope.workspace_id, key_id) is None:
             raise NotFound
-    scope.stores.admin_key_cache.clear()
+    scope.stores.memory.forget(scope.workspace_id)

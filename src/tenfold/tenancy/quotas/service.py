@@ -3,7 +3,7 @@
 from typing import Any
 
 from tenfold.kit.clock import iso, now
-from tenfold.tenancy import door, workspaces
+from tenfold.tenancy import door
 from tenfold.tenancy.quotas import store
 from tenfold.tenancy.quotas.model import FIELDS, Limits, check_ceiling, effective, next_month, shown_usage
 from tenfold.tenancy.scope import Scope
@@ -34,7 +34,7 @@ async def put(scope: Scope, wanted: Limits) -> dict[str, Any]:
         row = await store.read(db, scope.workspace_id) or {}
         check_ceiling(wanted, row.get("ceiling") or {})
         await store.put(db, scope.workspace_id, dict(wanted))
-    workspaces.forget_family(scope.stores, scope.workspace_id)
+    scope.stores.memory.forget(scope.workspace_id)
     return (await show(scope))["quota"]
 
 
@@ -42,14 +42,14 @@ async def reset(scope: Scope) -> None:
     """Back to the defaults."""
     async with door.workspace(scope) as db:
         await store.delete(db, scope.workspace_id)
-    workspaces.forget_family(scope.stores, scope.workspace_id)
+    scope.stores.memory.forget(scope.workspace_id)
 
 
 async def put_ceiling(scope: Scope, wanted: Limits) -> dict[str, Any]:
     """Set what the platform allows at most."""
     async with door.workspace(scope) as db:
         await store.put_ceiling(db, scope.workspace_id, dict(wanted))
-    workspaces.forget_family(scope.stores, scope.workspace_id)
+    scope.stores.memory.forget(scope.workspace_id)
     return (await show(scope))["ceiling"]
 
 
