@@ -111,7 +111,7 @@ async def _api(
     listener = Listener(application, lambda: ready(url(place)))
     serving = asyncio.create_task(listener.serve([place]))
     await stopping.wait()
-    listener.should_exit = True
+    listener.stop()
     await serving
     accepting.cancel()
     await watch.settled(_LAST_LOOK_SECONDS)

@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager, contextmanager
 
 import msgspec
 from psycopg import AsyncConnection, DataError, OperationalError, sql, waiting
+from psycopg.abc import RV, PQGen
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import CharacterNotInRepertoire, UntranslatableCharacter
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, TupleRow, dict_row
 from psycopg.types.array import ListBinaryDumper
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -18,6 +19,7 @@ from tenfold.storage.db import Db
 
 _POOL_WAIT_SECONDS = 10
 _PLANS_LAST_SECONDS = 5.0
+_EAR_SECONDS = 60.0
 _PREPARED = 400  # statements kept on a connection: all that the code has
 _LIMITS = "SELECT set_config('statement_timeout', %s::text, true), set_config('lock_timeout', %s::text, true)"
 _CONNECTION_LIMITS = (
@@ -41,6 +43,18 @@ class _Connection(AsyncConnection[DictRow]):
         if monotonic() - self.planned > _PLANS_LAST_SECONDS:
             self.planned = monotonic()
             await self.execute("DISCARD PLANS", prepare=False)
+
+
+class _Ear(AsyncConnection[TupleRow]):
+    """A connection that mostly waits. The driver would wake up ten times a second to see whether it was interrupted."""
+
+    async def wait(
+        self,
+        gen: PQGen[RV],
+        interval: float = _EAR_SECONDS,
+        timeout: float | None = None,  # noqa: ASYNC109 - the driver's signature
+    ) -> RV:
+        return await super().wait(gen, max(interval, _EAR_SECONDS), timeout)
 
 
 class Pool:
@@ -155,6 +169,6 @@ async def _configure(connection: AsyncConnection[DictRow]) -> None:
 async def hear(url: str, user: str, password: str, channel: str) -> AsyncGenerator[AsyncIterator[str]]:
     """The payloads of NOTIFY on a channel, as they come."""
     conninfo = make_conninfo(url, user=user, password=password, application_name="tenfold-bells")
-    async with await AsyncConnection.connect(conninfo, autocommit=True) as connection:
+    async with await _Ear.connect(conninfo, autocommit=True) as connection:
         await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         yield (notification.payload async for notification in connection.notifies())
