@@ -21,6 +21,7 @@ from tenfold.kit import collector, telemetry
 from tenfold.kit.errors import AppError
 from tenfold.kit.logs import get
 from tenfold.tenancy import hearing
+from tenfold.tenancy.access import key_uses
 from tenfold.tenancy.audit.watch import Watch
 from tenfold.tenancy.exposition import Exposition
 from tenfold.tenancy.gate import Gate
@@ -103,6 +104,7 @@ async def _api(
     keeping_up = [
         asyncio.create_task(watch.run()),
         asyncio.create_task(metering.run(opened)),
+        asyncio.create_task(key_uses.run(opened)),
         asyncio.create_task(hearing.run(opened, partial(changes, found))),
         asyncio.create_task(_check_connections(opened)),
     ]
@@ -121,6 +123,7 @@ async def _api(
         await memory.close()
     with contextlib.suppress(AppError):
         await metering.flush(opened)
+        await key_uses.flush(opened)
 
 
 async def _check_connections(opened: Stores) -> None:

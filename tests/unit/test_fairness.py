@@ -178,7 +178,7 @@ async def test_no_lane_holds_more_places_than_it_leaves_free() -> None:
     assert (len(log), gate.waiting, gate.use()) == (23, 0, {})
 
 
-@pytest.mark.parametrize(("company", "places"), [(True, 3), (False, 5)])
+@pytest.mark.parametrize(("company", "places"), [(True, 4), (False, 5)])
 async def test_a_crowd_of_short_visits_has_few_places_beside_others(
     monkeypatch: pytest.MonkeyPatch, *, company: bool, places: int
 ) -> None:

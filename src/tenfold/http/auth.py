@@ -11,7 +11,7 @@ from tenfold.kit.errors import Forbidden, Invalid, Unauthorized
 from tenfold.kit.ids import try_parse_id
 from tenfold.kit.jsontypes import as_object
 from tenfold.tenancy import workspaces
-from tenfold.tenancy.access import admin_keys, people, permissions, sessions
+from tenfold.tenancy.access import admin_keys, key_uses, people, permissions, sessions
 from tenfold.tenancy.access.people import Claims
 from tenfold.tenancy.access.sessions import Person
 from tenfold.tenancy.scope import Actor, Scope, Stores, Workspace
@@ -125,8 +125,7 @@ async def admin_scope(visit: Visit, external_id: str | None) -> Scope:
         raise Crossing(actor, key.owner, refusal)
     if not target.active:
         raise refusal
-    if key.stale:
-        await admin_keys.note_use(visit.stores, key)
+    key_uses.note(visit.stores, key.owner.workspace_id, key.id)
     return Scope(visit.stores, target, actor, visit.request_id, visit.address, key.permissions)
 
 

@@ -97,9 +97,9 @@ class Gate:
     def _enough_for_crowds(self) -> int:
         """Places for many short statements, which keep this process busy rather than the database.
 
-        Beside others half are as fast as all, and leave the process to them in time.
+        Beside others two thirds are as fast as all, and leave the process to them in time.
         """
-        return self.places // 2 if monotonic() < self._company_until else self.places - 1
+        return self.places * 2 // 3 if monotonic() < self._company_until else self.places - 1
 
     async def _wait(self, key: UUID, lane: _Lane) -> None:
         turn = asyncio.get_running_loop().create_future()

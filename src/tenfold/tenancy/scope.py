@@ -18,6 +18,15 @@ from tenfold.tenancy.meter import Meter
 
 
 @dataclass(frozen=True, slots=True)
+class KeyUse:
+    """An admin key was used."""
+
+    workspace_id: UUID
+    key_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Stores:
     """The handles of one process and event loop, made in `wiring`."""
 
@@ -28,6 +37,7 @@ class Stores:
     context_key: bytes
     gate: Gate
     memory: Memory = field(default_factory=Memory)
+    key_uses: dict[UUID, KeyUse] = field(default_factory=dict[UUID, KeyUse])
     meter: Meter = field(default_factory=Meter)
     exposition: Exposition = field(default_factory=Exposition)
     flights: Flights = field(default_factory=Flights)

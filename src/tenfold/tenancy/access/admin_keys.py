@@ -3,7 +3,7 @@
 import secrets as random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -12,10 +12,8 @@ from tenfold.kit.errors import Conflict, Invalid, NotFound
 from tenfold.kit.ids import new_id
 from tenfold.storage.db import Db, Row
 from tenfold.tenancy import door, keys, workspaces
-from tenfold.tenancy.access import permissions, store
+from tenfold.tenancy.access import key_uses, permissions, store
 from tenfold.tenancy.scope import Scope, Stores, Workspace
-
-_USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +24,6 @@ class OpenedKey:
     id: UUID
     name: str
     permissions: frozenset[str]
-    digest: bytes
-    stale: bool  # its last use was noted so long ago that this one should be
 
 
 async def opened(stores: Stores, key: str) -> OpenedKey | None:
@@ -37,9 +33,8 @@ async def opened(stores: Stores, key: str) -> OpenedKey | None:
     owner = await workspaces.find(stores, row["workspace_id"]) if row else None
     if row is None or owner is None or (row["expires_at"] and row["expires_at"] <= now()):
         return None
-    stale = row["last_used_at"] is None or row["last_used_at"] < now() - _USE_IS_NOTED_EVERY
     held = permissions.ALL if row["permissions"] is None else frozenset(row["permissions"])
-    return OpenedKey(owner, row["id"], row["name"], held, digest, stale)
+    return OpenedKey(owner, row["id"], row["name"], held)
 
 
 async def _found(stores: Stores, digest: bytes) -> Row | None:
@@ -53,17 +48,6 @@ async def _found(stores: Stores, digest: bytes) -> Row | None:
 async def _find(stores: Stores, digest: bytes) -> Row | None:
     async with door.directory(stores) as db:
         return await store.open_admin_key(db, digest)
-
-
-async def note_use(stores: Stores, key: OpenedKey) -> None:
-    """Write down when the key was last used, to the minute."""
-    await stores.flights.of(("admin-key-use", key.id), partial(_touch, stores, key))
-
-
-async def _touch(stores: Stores, key: OpenedKey) -> None:
-    async with door.workspace(Scope(stores, key.owner)) as db:
-        await store.touch_admin_key(db, key.owner.workspace_id, key.id)
-    stores.memory.forget(key.owner.workspace_id)
 
 
 async def add(
@@ -94,6 +78,7 @@ async def add(
 
 
 async def page(scope: Scope) -> list[Row]:
+    await key_uses.flush_of(scope)
     return await door.read(scope, lambda db: store.list_admin_keys(db, scope.workspace_id))
 
 

@@ -1,9 +1,11 @@
 """SQL of members, roles, admin keys, secrets and access settings of a workspace."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from tenfold.storage.db import Answer, Db, Row
+from tenfold.tenancy.scope import KeyUse
 
 
 async def list_members(db: Db, workspace_id: UUID) -> list[Row]:
@@ -149,10 +151,18 @@ async def delete_admin_key(db: Db, workspace_id: UUID, key_id: UUID) -> Row | No
     )
 
 
-async def touch_admin_key(db: Db, workspace_id: UUID, key_id: UUID) -> None:
+async def touch_admin_keys(db: Db, uses: Sequence[KeyUse]) -> None:
     await db.run(
-        "UPDATE admin_keys SET last_used_at = now() WHERE workspace_id = %(workspace_id)s AND id = %(id)s",
-        {"workspace_id": workspace_id, "id": key_id},
+        """
+        UPDATE admin_keys k SET last_used_at = used.at
+        FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[], %(times)s::timestamptz[]) AS used (workspace_id, id, at)
+        WHERE k.workspace_id = used.workspace_id AND k.id = used.id
+        """,
+        {
+            "workspaces": [use.workspace_id for use in uses],
+            "ids": [use.key_id for use in uses],
+            "times": [use.at for use in uses],
+        },
     )
 
 
