@@ -17,7 +17,7 @@ from tenfold.tenancy.scope import Stores
 from tenfold.wiring import changes, clickhouse_of, describe, stores
 from tests.world import Owner, Server, World
 
-SOON = 5.0  # seconds; unheard, it would take sixty
+SOON = 20.0  # seconds; untold, it would take sixty
 
 
 @asynccontextmanager
