@@ -51,6 +51,14 @@ async def test_whoever_looks_sees_the_last_use(opened: Stores, world: World) -> 
     assert await last_use(opened, alice) == used.at
 
 
+async def test_an_earlier_use_told_by_another_process_later_changes_nothing(opened: Stores, world: World) -> None:
+    alice = world.workspace()
+    used = await use(opened, alice)
+    await key_uses.flush(opened)
+    opened.key_uses[used.key_id] = KeyUse(used.workspace_id, used.key_id, used.at - timedelta(seconds=20))
+    assert await last_use(opened, alice) == used.at
+
+
 async def test_a_use_is_written_in_its_own_workspace_only(opened: Stores, world: World) -> None:
     alice, charlie = world.workspace(), world.workspace("charlie")
     used = await use(opened, alice)

@@ -40,14 +40,13 @@ async def run(stores: Stores, ear: Ear) -> None:
 
 async def _follow(stores: Stores, heard: AsyncIterator[str]) -> None:
     own = f"call {new_id()}"
-    calling = asyncio.create_task(_call(stores, own))
-    try:
+    async with asyncio.TaskGroup() as group:
+        calling = group.create_task(_call(stores, own))
         async for word in heard:
             if word == own:
                 stores.memory.heard(_TRUSTED_SECONDS)
             elif (workspace_id := try_parse_id(word)) is not None:
                 stores.memory.forget(workspace_id)
-    finally:
         calling.cancel()
 
 

@@ -154,7 +154,7 @@ async def delete_admin_key(db: Db, workspace_id: UUID, key_id: UUID) -> Row | No
 async def touch_admin_keys(db: Db, uses: Sequence[KeyUse]) -> None:
     await db.run(
         """
-        UPDATE admin_keys k SET last_used_at = used.at
+        UPDATE admin_keys k SET last_used_at = GREATEST(k.last_used_at, used.at)
         FROM unnest(%(workspaces)s::uuid[], %(ids)s::uuid[], %(times)s::timestamptz[]) AS used (workspace_id, id, at)
         WHERE k.workspace_id = used.workspace_id AND k.id = used.id
         """,
